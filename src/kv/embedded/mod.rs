@@ -1,0 +1,3 @@
+/// The embedded store.
+#[derive(Debug)]
+pub struct EmbeddedKv;

@@ -1,0 +1,3 @@
+/// The embedded log.
+#[derive(Debug)]
+pub struct EmbeddedLog;

@@ -1,0 +1,301 @@
+//! The log port: what the bus needs of a message log, and the logs that ship.
+//!
+//! Owns the trait [`MessageLog`] and its vocabulary. Does not know what is inside a frame: the bus
+//! tells it how many messages an entry holds and what became of them. The model is Redis Streams:
+//! entries with ids, consumer groups with pending entries and idle clocks, and compound steps that
+//! are atomic (scripts there).
+
+mod embedded;
+mod error;
+mod outcome;
+mod request;
+mod stream;
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use embedded::EmbeddedLog;
+pub use error::LogError;
+pub use outcome::{
+    Accounting, Append, Claim, ClaimedEntry, Due, Fence, GroupInfo, Ownership, Replayed, StreamInfo,
+};
+pub use request::{
+    AppendRequest, BuryRequest, ClaimRequest, Consumer, Disposal, Done, Mark, Owner, Place,
+    PostponeRequest, Progress, ReadGroupRequest, ReplayRequest, Settle, Start, Totals,
+};
+pub use stream::{EntryId, StreamKind, StreamName};
+
+/// The largest frame in bytes that a log must take: one message of the largest size, alone, with
+/// its header.
+pub const FRAME_BYTES_MAX: usize = 1_100_000;
+/// How long a log must have been up before it gives away entries of consumers that seem to be gone.
+pub const CLAIM_GRACE: Duration = Duration::from_secs(35);
+
+/// One entry of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place; the milliseconds in it are the log's clock when it was appended.
+    pub id: EntryId,
+    /// The bytes as they were appended.
+    pub frame: Bytes,
+}
+
+/// Entries that a read gave, with their stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadBatch {
+    /// The stream.
+    pub stream: StreamName,
+    /// The entries, oldest first.
+    pub entries: Vec<Entry>,
+}
+
+/// A log of streams.
+///
+/// Every method is one atomic step. A stream comes into being with its first append (unless the
+/// request says that it must exist) or its first group. `now` is the log's own clock.
+///
+/// **Accounting.** For a stream of kind [`StreamKind::Service`] or [`StreamKind::Inbox`] the log
+/// counts messages: `appended = handled + expired + cancelled + dead + delayed + held` holds after
+/// every step; see [`Accounting`]. Totals are absolute per entry and the log adds the difference
+/// from what it stored, so that saying a thing twice counts it once.
+///
+/// # Contract
+/// Each line has a case of the same name in `callboard::testing::log_suite`.
+///
+/// Appending:
+/// - MUST `append_gives_growing_ids`; an id's milliseconds come from the log's clock and never go
+///   back.
+/// - MUST `append_takes_only_the_next_sequence`: of one (producer, lane) it stores a frame only if
+///   `first` is one more than the last sequence stored (a lane starts at 1), answers
+///   [`Append::Stored`], and remembers `first + count - 1`.
+/// - MUST `append_with_a_duplicate_stores_nothing`: a frame wholly at or below the last sequence is
+///   [`Append::Duplicate`].
+/// - MUST `append_with_a_gap_stores_nothing`: any other frame, a partial overlap too, is
+///   [`Append::Gap`] with the last sequence.
+/// - MUST `lanes_are_independent`.
+/// - MUST `append_to_an_absent_stream_that_must_exist_is_gone`, without making it.
+/// - MUST `append_over_the_backlog_is_full`: with `backlog_max`, when held and delayed messages
+///   together would exceed it.
+/// - MUST `a_forgotten_lane_does_not_start_again`: after `forget_producer` a frame of one of its
+///   lanes, the first one too, is [`Append::Gap`], never stored.
+/// - MUST `what_is_over_the_bounds_is_refused`: an empty frame, a count of 0, one over
+///   [`FRAME_BYTES_MAX`].
+///
+/// Reading:
+/// - MUST `a_group_gives_each_entry_to_one_consumer`, oldest first, at most `count` per stream.
+/// - MUST `read_group_makes_its_group_at_the_beginning`: a group that does not exist reads from the
+///   first entry; making a group that exists changes nothing.
+/// - MUST `ensure_group_starts_where_it_is_told`.
+/// - MUST `a_blocked_read_wakes_on_append`, on any of its streams, and `a_blocked_read_ends_at_its_time`
+///   with nothing.
+/// - MUST `unblock_ends_a_blocked_read` of that reader, and the call after it if none was blocked.
+/// - MUST `a_cancelled_read_loses_nothing`: entries that were assigned to the consumer of a read
+///   whose future was dropped are pending for it and come back by `pending_of` and `claim`.
+/// - MUST `read_from_gives_what_comes_after`, to any number of readers alike.
+///
+/// Settling (`owner` is a consumer of a group, or a fence holder):
+/// - MUST `settle_removes_the_entry_and_counts_it`; on a topic it only acknowledges for that group.
+/// - MUST `settle_by_a_stale_owner_changes_nothing`: [`Ownership::OwnedByOther`].
+/// - MUST `settle_twice_counts_once`: the second is [`Ownership::NotPending`].
+/// - MUST `settle_refuses_totals_that_do_not_add_up` to the entry's count: [`Ownership::Disagrees`].
+/// - MUST `progress_is_absolute`: the same totals twice count once; totals below the stored ones
+///   are [`Ownership::Disagrees`].
+/// - MUST `progress_by_a_stale_owner_changes_nothing`.
+/// - MUST `touch_resets_the_idle_clock` of what the consumer owns and changes nothing else.
+/// - MUST `bury_moves_one_message_to_the_dead_letters` and records it as done in the same step;
+///   saying it again adds nothing (it is known by entry and index).
+/// - MUST `postpone_moves_one_message_to_the_delay_set`, likewise once.
+/// - MUST `due_releases_in_order_of_time`, only what is due, as entries of one message each; a
+///   release changes `delayed` and `held`, never `appended`.
+/// - MUST `cancel_delayed_removes_once`.
+///
+/// Claiming:
+/// - MUST `claim_waits_for_the_grace`: [`Claim::Grace`] until the log has been up for
+///   [`CLAIM_GRACE`].
+/// - MUST `claim_takes_only_what_is_idle`, of the named consumers or of all, never the caller's own.
+/// - MUST `claim_while_the_owner_touches_takes_nothing`.
+/// - MUST `claim_resumes_after_the_bitmap`: totals, the bitmap of what is done and the number of
+///   deliveries come with the entry.
+/// - MUST `claim_raises_the_delivery_count`, once each.
+/// - MUST `after_a_claim_the_old_owner_is_stale`.
+/// - MUST `remove_consumer_keeps_pending_entries`: a consumer with pending entries stays.
+///
+/// Fences:
+/// - MUST `a_fence_only_rises`: a lower epoch, or an equal one of another owner, is refused with
+///   the holder; the holder may raise to its own epoch again.
+/// - MUST `fence_raised_under_a_reader_makes_it_stale`: settle, progress, bury and postpone of the
+///   old epoch are [`Ownership::OwnedByOther`].
+///
+/// Keeping house:
+/// - MUST `trim_removes_what_is_older` and only that.
+/// - MUST `accounting_adds_up` after any sequence of steps.
+/// - MUST `replay_moves_dead_letters_back`, at most `limit`, oldest first, each once, and counts
+///   them as appended again.
+/// - MUST `dead_letters_are_listed_and_dropped`.
+/// - MUST `delete_removes_all_of_a_stream`.
+/// - MUST `retained_entries_are_kept_after_settling`, when the settle says so, until they are older
+///   than it says.
+#[async_trait]
+pub trait MessageLog: Send + Sync + fmt::Debug + 'static {
+    /// Appends one frame if it is the next of its lane.
+    async fn append(&self, request: AppendRequest) -> Result<Append, LogError>;
+
+    /// Makes a group; nothing happens when it exists.
+    async fn ensure_group(
+        &self,
+        stream: &StreamName,
+        group: &str,
+        start: Start,
+    ) -> Result<(), LogError>;
+
+    /// Removes a group with its pending entries' bookkeeping (of a topic's subscriber that is gone).
+    async fn remove_group(&self, stream: &StreamName, group: &str) -> Result<(), LogError>;
+
+    /// Reads new entries as a consumer of a group, waiting for at most `block`.
+    ///
+    /// # Cancel safety
+    /// Entries assigned by a dropped call are pending for the consumer; read them with
+    /// [`pending_of`](Self::pending_of).
+    async fn read_group(&self, request: ReadGroupRequest) -> Result<Vec<ReadBatch>, LogError>;
+
+    /// Entries that are pending for this consumer, oldest first: what it was given and has not
+    /// settled. Changes neither idle clock nor delivery count.
+    async fn pending_of(
+        &self,
+        stream: &StreamName,
+        consumer: &Consumer,
+        limit: usize,
+    ) -> Result<Vec<Entry>, LogError>;
+
+    /// Reads what comes after an entry, outside any group, waiting for at most `block` until there
+    /// is something on one of the streams. `reader` names the call for [`unblock`](Self::unblock).
+    async fn read_from(
+        &self,
+        streams: &[(StreamName, EntryId)],
+        reader: &str,
+        limit: usize,
+        block: Duration,
+    ) -> Result<Vec<ReadBatch>, LogError>;
+
+    /// Ends the blocked read of a reader (a consumer's name, or the name given to
+    /// [`read_from`](Self::read_from)): it returns at once with what there is.
+    async fn unblock(&self, reader: &str) -> Result<(), LogError>;
+
+    /// Records what has been done of entries that are still held. One answer per entry, in order.
+    async fn progress(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        entries: &[Progress],
+    ) -> Result<Vec<Ownership>, LogError>;
+
+    /// Resets the idle clock of what is held. One answer per entry, in order.
+    async fn touch(
+        &self,
+        stream: &StreamName,
+        consumer: &Consumer,
+        ids: &[EntryId],
+    ) -> Result<Vec<Ownership>, LogError>;
+
+    /// Ends entries of which every message is done. One answer per entry, in order.
+    async fn settle(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        entries: &[Settle],
+    ) -> Result<Vec<Ownership>, LogError>;
+
+    /// Moves one message of an entry to the dead letters.
+    async fn bury(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        request: BuryRequest,
+    ) -> Result<Ownership, LogError>;
+
+    /// Moves one message of an entry to the delay set.
+    async fn postpone(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        request: PostponeRequest,
+    ) -> Result<Ownership, LogError>;
+
+    /// Puts a message into the delay set that was in no entry yet (a delayed send). Answers like
+    /// [`append`](Self::append); the request's count must be 1.
+    async fn append_delayed(
+        &self,
+        request: AppendRequest,
+        id: &str,
+        due_ms: u64,
+    ) -> Result<Append, LogError>;
+
+    /// Takes a delayed message back, by the id it was given. False when it is not there any more.
+    async fn cancel_delayed(&self, stream: &StreamName, id: &str) -> Result<bool, LogError>;
+
+    /// Releases delayed messages that are due into the stream, at most `limit`.
+    async fn due(&self, stream: &StreamName, limit: usize) -> Result<Due, LogError>;
+
+    /// Takes over entries of consumers that are gone.
+    async fn claim(&self, stream: &StreamName, request: ClaimRequest) -> Result<Claim, LogError>;
+
+    /// Removes a consumer that has nothing pending. False when it has, or is not there.
+    async fn remove_consumer(
+        &self,
+        stream: &StreamName,
+        consumer: &Consumer,
+    ) -> Result<bool, LogError>;
+
+    /// Forgets the lanes of a producer that is gone, leaving what refuses its late frames.
+    async fn forget_producer(
+        &self,
+        stream: &StreamName,
+        producer: crate::Incarnation,
+    ) -> Result<(), LogError>;
+
+    /// Raises the fence of a stream to an epoch.
+    async fn fence(&self, stream: &StreamName, epoch: u64, owner: &str) -> Result<Fence, LogError>;
+
+    /// Lists entries between two ids, both included, oldest first. Never blocks.
+    async fn range(
+        &self,
+        stream: &StreamName,
+        place: Place,
+        from: EntryId,
+        to: EntryId,
+        limit: usize,
+    ) -> Result<Vec<Entry>, LogError>;
+
+    /// Removes entries with ids below `before`, whoever may still want them (the bus decides that),
+    /// and says how many.
+    async fn trim(
+        &self,
+        stream: &StreamName,
+        place: Place,
+        before: EntryId,
+    ) -> Result<u64, LogError>;
+
+    /// Puts dead letters (or retained entries) into the stream again.
+    async fn replay(
+        &self,
+        stream: &StreamName,
+        request: ReplayRequest,
+    ) -> Result<Replayed, LogError>;
+
+    /// Drops dead letters by id and says how many there were.
+    async fn drop_dead(&self, stream: &StreamName, ids: &[EntryId]) -> Result<u64, LogError>;
+
+    /// What can be counted of a stream; `None` when it does not exist.
+    async fn info(&self, stream: &StreamName) -> Result<Option<StreamInfo>, LogError>;
+
+    /// The streams whose unit starts with this, in order (for sweeping and for operators).
+    async fn streams(&self, prefix: &str) -> Result<Vec<StreamName>, LogError>;
+
+    /// Removes a stream with all that belongs to it.
+    async fn delete(&self, stream: &StreamName) -> Result<bool, LogError>;
+
+    /// The log's clock, in milliseconds since 1970.
+    async fn now_ms(&self) -> Result<u64, LogError>;
+}

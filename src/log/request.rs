@@ -1,0 +1,241 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{EntryId, StreamName};
+use crate::id::Incarnation;
+
+/// A frame to append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppendRequest {
+    /// Where to.
+    pub stream: StreamName,
+    /// Who sends it.
+    pub producer: Incarnation,
+    /// The producer's lane; sequences are counted within it.
+    pub lane: u32,
+    /// The sequence of the first message, from 1.
+    pub first: u64,
+    /// How many messages the frame holds.
+    pub count: u32,
+    /// The bytes; a resend has the same.
+    pub frame: Bytes,
+    /// Refuse (with [`Append::Gone`](super::Append::Gone)) instead of making the stream.
+    pub must_exist: bool,
+    /// Refuse (with [`Append::Full`](super::Append::Full)) above so many held and delayed messages.
+    pub backlog_max: Option<u64>,
+}
+
+/// A consumer of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Consumer {
+    /// The group.
+    pub group: String,
+    /// The consumer: an incarnation, never the name of a node.
+    pub name: String,
+}
+
+/// By which right an entry is settled.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// It is pending for this consumer.
+    Consumer(Consumer),
+    /// The stream's fence is at this epoch and held by this owner (a stream without groups).
+    Fence {
+        /// The epoch.
+        epoch: u64,
+        /// The owner's incarnation.
+        owner: String,
+    },
+}
+
+/// Where a new group starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the first entry there is.
+    Beginning,
+    /// At what is appended from now on.
+    New,
+    /// After this entry.
+    After(EntryId),
+}
+
+/// A read as a consumer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadGroupRequest {
+    /// The streams, all with a group of the consumer's group name.
+    pub streams: Vec<StreamName>,
+    /// The consumer.
+    pub consumer: Consumer,
+    /// The most entries per stream; at least 1.
+    pub count: usize,
+    /// How long to wait when there is nothing; zero does not wait.
+    pub block: Duration,
+}
+
+/// What became of the messages of one entry, absolute. The sum of all is at most its count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Handled.
+    pub handled: u32,
+    /// Past their time before a handler saw them.
+    pub expired: u32,
+    /// Taken back by their sender.
+    pub cancelled: u32,
+    /// Moved to the dead letters.
+    pub dead: u32,
+    /// Moved to the delay set.
+    pub delayed: u32,
+}
+
+impl Totals {
+    /// How many messages are done with.
+    pub const fn sum(&self) -> u64 {
+        self.handled as u64
+            + self.expired as u64
+            + self.cancelled as u64
+            + self.dead as u64
+            + self.delayed as u64
+    }
+}
+
+/// Which messages of an entry are done: bit `i` of byte `i / 8`, lowest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Done(pub Vec<u8>);
+
+impl Done {
+    /// Whether this message is done.
+    pub fn contains(&self, index: u32) -> bool {
+        self.0.get(index as usize / 8).is_some_and(|byte| byte & (1 << (index % 8)) != 0)
+    }
+
+    /// Marks this message. True when it was not marked before.
+    pub fn insert(&mut self, index: u32) -> bool {
+        let at = index as usize / 8;
+        if self.0.len() <= at {
+            self.0.resize(at + 1, 0);
+        }
+        let fresh = self.0[at] & (1 << (index % 8)) == 0;
+        self.0[at] |= 1 << (index % 8);
+        fresh
+    }
+
+    /// How many are marked.
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|byte| u64::from(byte.count_ones())).sum()
+    }
+}
+
+/// What has been done of one entry so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The entry.
+    pub id: EntryId,
+    /// How many messages it holds.
+    pub count: u32,
+    /// What became of them.
+    pub totals: Totals,
+    /// Which ones are done; as many as the sum of the totals.
+    pub done: Done,
+}
+
+/// The end of one entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settle {
+    /// The entry.
+    pub id: EntryId,
+    /// How many messages it holds.
+    pub count: u32,
+    /// What became of them; the sum is `count`.
+    pub totals: Totals,
+    /// Keep a copy among the retained entries, and drop those older than this.
+    pub retain: Option<Duration>,
+}
+
+/// One message of an entry, and what the entry looks like once it is moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The entry.
+    pub id: EntryId,
+    /// The message's index in it.
+    pub index: u32,
+    /// How many messages the entry holds.
+    pub count: u32,
+}
+
+/// One message to the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuryRequest {
+    /// Which message.
+    pub mark: Mark,
+    /// The dead letter: a frame of one message that holds its reason too.
+    pub letter: Bytes,
+    /// Where to: this stream's own dead letters, or those of another (an inbox whose owner is gone).
+    pub into: Option<StreamName>,
+}
+
+/// One message to the delay set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostponeRequest {
+    /// Which message.
+    pub mark: Mark,
+    /// A frame of this one message.
+    pub frame: Bytes,
+    /// When it goes back into the stream, on the log's clock.
+    pub due_ms: u64,
+}
+
+/// Which entries to take over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimRequest {
+    /// Who takes them.
+    pub consumer: Consumer,
+    /// Only of these consumers; of all others when `None`.
+    pub from: Option<Vec<String>>,
+    /// Only what nobody touched for so long.
+    pub idle: Duration,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// The parts of a stream that can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// Entries that are not settled.
+    Live,
+    /// Dead letters.
+    Dead,
+    /// Settled entries that were kept.
+    Retained,
+}
+
+/// What to put into the stream again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayRequest {
+    /// [`Place::Dead`] (moved) or [`Place::Retained`] (copied).
+    pub from: Place,
+    /// First id, included.
+    pub first: EntryId,
+    /// Last id, included.
+    pub last: EntryId,
+    /// The most entries of this step.
+    pub limit: usize,
+    /// What each stored entry becomes: its id, the number of messages in it, and the frame that is
+    /// appended in its place. Entries of the range that are not listed here stay.
+    pub frames: Vec<(EntryId, u32, Bytes)>,
+}
+
+/// How an entry ended, for logs and events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Disposal {
+    /// A handler took it.
+    Handled,
+    /// It was past its time.
+    Expired,
+    /// Its sender took it back.
+    Cancelled,
+    /// It went to the dead letters.
+    Dead,
+    /// It went to the delay set.
+    Delayed,
+}

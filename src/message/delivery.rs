@@ -1,0 +1,85 @@
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::error::Failure;
+
+/// How the handling of a message from another process ended.
+#[derive(Debug)]
+pub enum Conclusion {
+    /// A handler ran to its end.
+    Handled {
+        /// The encoded outcome, when the sender waits for one.
+        reply: Option<Bytes>,
+        /// The message declares this outcome as a failure: a tell is tried again.
+        failure: bool,
+    },
+    /// The handler panicked.
+    Panicked,
+    /// The handler dropped its reply, or was dropped itself before it ended (a stop whose time was
+    /// over). Nobody can say how far it came.
+    Abandoned,
+    /// It was skipped because its sender took it back.
+    Cancelled,
+    /// No handler saw it, for this reason.
+    NotTaken(Failure),
+}
+
+/// The side of the bus that waits for the end of a received message.
+///
+/// One sink stands for one received frame; `index` is the message's place in it.
+pub trait DeliverySink: Send + Sync + 'static {
+    /// Called exactly once for each message, from any thread; it must not block.
+    fn conclude(&self, index: u32, conclusion: Conclusion);
+    /// Whether the sender took the message back. Cheap: it is asked before each handling.
+    fn is_cancelled(&self, index: u32) -> bool;
+    /// Whether the sender waits for the outcome.
+    fn wants_reply(&self, index: u32) -> bool;
+}
+
+/// A received message's way back. Concluded exactly once: at the latest when it is dropped, as
+/// [`Conclusion::Abandoned`] (or [`Conclusion::Panicked`] during a panic).
+pub struct RemoteDelivery {
+    sink: Option<Arc<dyn DeliverySink>>,
+    index: u32,
+}
+
+impl RemoteDelivery {
+    /// The way back of message `index` of the frame that `sink` stands for.
+    pub fn new(sink: Arc<dyn DeliverySink>, index: u32) -> Self {
+        Self { sink: Some(sink), index }
+    }
+
+    /// Says how it ended.
+    pub fn conclude(mut self, conclusion: Conclusion) {
+        if let Some(sink) = self.sink.take() {
+            sink.conclude(self.index, conclusion);
+        }
+    }
+
+    /// Whether the sender took the message back.
+    pub fn is_cancelled(&self) -> bool {
+        self.sink.as_ref().is_some_and(|sink| sink.is_cancelled(self.index))
+    }
+
+    /// Whether the sender waits for the outcome.
+    pub fn wants_reply(&self) -> bool {
+        self.sink.as_ref().is_some_and(|sink| sink.wants_reply(self.index))
+    }
+}
+
+impl Drop for RemoteDelivery {
+    fn drop(&mut self) {
+        if let Some(sink) = self.sink.take() {
+            let conclusion =
+                if std::thread::panicking() { Conclusion::Panicked } else { Conclusion::Abandoned };
+            sink.conclude(self.index, conclusion);
+        }
+    }
+}
+
+impl fmt::Debug for RemoteDelivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteDelivery").field("index", &self.index).finish_non_exhaustive()
+    }
+}
