@@ -1,13 +1,41 @@
 //! Services as actors.
 #![forbid(unsafe_code)]
 
+// Lets the macros' output name the crate as `::callboard` in its own examples and tests.
+extern crate self as callboard;
+
+mod actor;
+mod address;
+mod bus;
 mod error;
+mod host;
 mod id;
 pub mod kv;
 pub mod log;
-pub mod message;
-
-pub use error::{AskError, BoxError, Delivery, Error, Failure, FailureKind, Result, TellError};
-pub use id::{ActorId, Incarnation, IncarnationError, NAME_BYTES_MAX, Name, NameError};
+mod mailbox;
+mod message;
+mod service;
+mod supervision;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod time;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+
+pub use actor::{
+    Actor, ActorOptions, ActorState, Ctx, HandledBy, Handler, Handlers, Reply, RestartWhen,
+    StopReason,
+};
+pub use address::{
+    Addr, Ask, Recipient, RecipientAsk, RecipientTell, SendOptions, Target, TargetAsk, TargetTell,
+    Tell,
+};
+pub use bus::codec::{Codec, CodecError};
+pub use error::{AskError, BoxError, Delivery, Error, Failure, FailureKind, Result, TellError};
+pub use id::{ActorId, Incarnation, IncarnationError, NAME_BYTES_MAX, Name, NameError};
+pub use mailbox::Overflow;
+pub use message::{Message, Wire};
+pub use service::{ServedBy, Serves};
+pub use time::{DurationError, parse_duration};

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::error::Failure;
+use crate::error::{Failure, FailureKind};
 
 /// How the handling of a message from another process ended.
 #[derive(Debug)]
@@ -38,16 +38,23 @@ pub trait DeliverySink: Send + Sync + 'static {
 }
 
 /// A received message's way back. Concluded exactly once: at the latest when it is dropped, as
-/// [`Conclusion::Abandoned`] (or [`Conclusion::Panicked`] during a panic).
+/// [`Conclusion::NotTaken`] before a handler began, as [`Conclusion::Abandoned`] after that (or
+/// [`Conclusion::Panicked`] during a panic).
 pub struct RemoteDelivery {
     sink: Option<Arc<dyn DeliverySink>>,
     index: u32,
+    begun: bool,
 }
 
 impl RemoteDelivery {
     /// The way back of message `index` of the frame that `sink` stands for.
     pub fn new(sink: Arc<dyn DeliverySink>, index: u32) -> Self {
-        Self { sink: Some(sink), index }
+        Self { sink: Some(sink), index, begun: false }
+    }
+
+    /// Notes that a handler begins: from here on nobody can say that the message was not handled.
+    pub fn begin(&mut self) {
+        self.begun = true;
     }
 
     /// Says how it ended.
@@ -71,8 +78,13 @@ impl RemoteDelivery {
 impl Drop for RemoteDelivery {
     fn drop(&mut self) {
         if let Some(sink) = self.sink.take() {
-            let conclusion =
-                if std::thread::panicking() { Conclusion::Panicked } else { Conclusion::Abandoned };
+            let conclusion = match (self.begun, std::thread::panicking()) {
+                (false, _) => Conclusion::NotTaken(Failure::new(FailureKind::Stopped {
+                    actor: "the actor".to_owned(),
+                })),
+                (true, true) => Conclusion::Panicked,
+                (true, false) => Conclusion::Abandoned,
+            };
             sink.conclude(self.index, conclusion);
         }
     }

@@ -1,5 +1,12 @@
 //! What is sent: messages, their outcomes, and how a message from another process is concluded.
+//!
+//! Owns the vocabulary alone. How messages are encoded, queued and handled is for the layers above.
 
 mod delivery;
+mod envelope;
+mod traits;
 
 pub use delivery::{Conclusion, DeliverySink, RemoteDelivery};
+pub(crate) use envelope::send;
+pub use envelope::{Envelope, NoReply, ReplyTo};
+pub use traits::{Message, Wire};

@@ -1,0 +1,349 @@
+//! The cell: the life of one actor behind one address, through all its incarnations.
+
+use std::{
+    any::Any,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep};
+
+use super::{
+    Actor, ActorOptions, ActorState, Ctx, RestartWhen, Shared, StopReason,
+    control::{Control, Phase},
+    ticks::Ticks,
+};
+use crate::{
+    error::BoxError,
+    mailbox::Receiver,
+    message::Conclusion,
+    supervision::{Backoff, Intensity},
+};
+
+/// Messages that an actor may handle in one poll before the next actor has its turn.
+const MESSAGES_PER_TURN: u32 = 64;
+
+/// What runs before the first start; its failure is a failed start.
+pub(crate) type Prologue = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+/// How an incarnation ended.
+enum Ended {
+    /// It was stopped, or stopped itself.
+    Stopped,
+    /// Its start failed.
+    StartFailed(String),
+    /// A handler or hook panicked.
+    Panicked(String),
+}
+
+/// Runs an actor until it has ended for good.
+pub(super) async fn run<A: Actor, F: Fn() -> A>(
+    shared: Arc<Shared<A::Inbox>>,
+    factory: F,
+    options: ActorOptions,
+    prologue: Option<Prologue>,
+) {
+    let mut receiver = Receiver::new();
+    let mut ctx = Ctx::new(shared.clone());
+    let reason = live(&shared, &factory, &options, prologue, &mut receiver, &mut ctx).await;
+    end(&shared, &mut receiver, reason);
+}
+
+async fn live<A: Actor, F: Fn() -> A>(
+    shared: &Arc<Shared<A::Inbox>>,
+    factory: &F,
+    options: &ActorOptions,
+    prologue: Option<Prologue>,
+    receiver: &mut Receiver<A::Inbox>,
+    ctx: &mut Ctx<A>,
+) -> StopReason {
+    if let Some(prologue) = prologue {
+        if let Err(error) = prologue.await {
+            return StopReason::StartFailed(error.to_string());
+        }
+    }
+    let mut intensity = Intensity::new(options.restart_max, options.restart_within);
+    let mut backoff = Backoff::new(options.backoff.0, options.backoff.1);
+    let mut is_first = true;
+    loop {
+        let ended = incarnation::<A, F>(shared, factory, options, receiver, ctx).await;
+        let failure = match ended {
+            Ended::Stopped => match after_stop(&shared.control, options) {
+                Some(reason) => return reason,
+                None => {
+                    shared.control.clear_request();
+                    is_first = false;
+                    continue;
+                }
+            },
+            Ended::StartFailed(reason) if is_first => return StopReason::StartFailed(reason),
+            Ended::StartFailed(reason) | Ended::Panicked(reason) => reason,
+        };
+        is_first = false;
+        if let Some(incoming) = ctx.take_incoming() {
+            incoming.delivery.conclude(Conclusion::Panicked);
+        }
+        tracing::error!(
+            actor = shared.name(), message = ctx.in_hand(), reason = %failure,
+            "an actor failed"
+        );
+        if options.restart_when == RestartWhen::Never {
+            return StopReason::Failed(failure);
+        }
+        if let Some(request) = shared.control.request() {
+            return request.reason;
+        }
+        let now = Instant::now();
+        if intensity.is_calm(now) {
+            backoff.reset();
+        }
+        if !intensity.permits(now) {
+            return StopReason::TooManyRestarts(failure);
+        }
+        let wait = backoff.next(fastrand::f64());
+        tracing::warn!(actor = shared.name(), ?wait, "the actor is built again");
+        shared.control.set_state(ActorState::Restarting);
+        if let Some(reason) = wait_or_stop(shared, wait).await {
+            return reason;
+        }
+    }
+}
+
+/// What follows an orderly end: the reason, or nothing when the actor is to be built again.
+fn after_stop(control: &Control, options: &ActorOptions) -> Option<StopReason> {
+    let reason = control.request().map_or(StopReason::Finished, |request| request.reason);
+    let again = reason == StopReason::Finished && options.restart_when == RestartWhen::Always;
+    (!again).then_some(reason)
+}
+
+/// Waits before a restart; gives the reason of a stop that came meanwhile.
+async fn wait_or_stop<I: Send + 'static>(shared: &Shared<I>, wait: Duration) -> Option<StopReason> {
+    let mut sleep = pin!(shared.timer().sleep(wait));
+    poll_fn(|cx| {
+        if let Some(request) = shared.control.take_signal() {
+            return Poll::Ready(Some(request.reason));
+        }
+        sleep.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+/// The end for good: nothing more is accepted, and who still waits is told.
+fn end<I: Send + 'static>(shared: &Shared<I>, receiver: &mut Receiver<I>, reason: StopReason) {
+    shared.mailbox.close();
+    let (in_hand, queued) = (receiver.take_all(), shared.mailbox.take_all());
+    let left = in_hand.len() + queued.len();
+    match &reason {
+        StopReason::Requested | StopReason::Finished | StopReason::Shutdown => {
+            tracing::debug!(actor = shared.name(), %reason, "an actor stopped");
+        }
+        _ => tracing::error!(actor = shared.name(), %reason, "an actor stopped"),
+    }
+    if left > 0 {
+        tracing::warn!(
+            actor = shared.name(),
+            messages = left,
+            "messages were left in the mailbox of an actor that ended"
+        );
+    }
+    // The reason stands before the askers are told, so that they can read it.
+    shared.control.end(reason);
+    drop((in_hand, queued));
+}
+
+/// One incarnation, from the factory to the `stopped` hook. Panics end it and nothing else.
+async fn incarnation<A: Actor, F: Fn() -> A>(
+    shared: &Arc<Shared<A::Inbox>>,
+    factory: &F,
+    options: &ActorOptions,
+    receiver: &mut Receiver<A::Inbox>,
+    ctx: &mut Ctx<A>,
+) -> Ended {
+    let inner = pin!(handle_all::<A, F>(shared, factory, options, receiver, ctx));
+    let guarded = Guarded { inner, shared, options, drain: None };
+    match guarded.await {
+        Ok(Ok(())) => Ended::Stopped,
+        Ok(Err(error)) => Ended::StartFailed(error.to_string()),
+        Err(panic) => Ended::Panicked(panic_text(&*panic)),
+    }
+}
+
+async fn handle_all<A: Actor, F: Fn() -> A>(
+    shared: &Arc<Shared<A::Inbox>>,
+    factory: &F,
+    options: &ActorOptions,
+    receiver: &mut Receiver<A::Inbox>,
+    ctx: &mut Ctx<A>,
+) -> Result<(), BoxError> {
+    ctx.enter("started");
+    let mut actor = factory();
+    match (Abortable { inner: pin!(actor.__started(ctx)), control: &shared.control }).await {
+        Some(started) => started?,
+        None => return Err("it was stopped before it had started".into()),
+    }
+    ctx.ticks = Ticks::start(A::__ticks(), shared.timer());
+    if shared.control.phase() == Phase::Run {
+        shared.control.set_state(ActorState::Running);
+    }
+    let control = &shared.control;
+    let mut left = MESSAGES_PER_TURN;
+    while let Some(tick) = ready(shared, receiver, ctx, &mut left).await {
+        if let Some(index) = tick {
+            Abortable { inner: pin!(actor.__handle(A::__tick(index), ctx)), control }.await;
+        }
+        while left > 0 {
+            let Some(inbox) = receiver.pop(&shared.mailbox) else { break };
+            left -= 1;
+            if let Some(inbox) = actor.__step(inbox, ctx) {
+                receiver.publish_before_await(&shared.mailbox);
+                Abortable { inner: pin!(actor.__handle(inbox, ctx)), control }.await;
+                if control.phase() >= Phase::Leave {
+                    break;
+                }
+            }
+        }
+    }
+    ctx.ticks = None;
+    // What a dropped handler left behind: nobody can say how far it came.
+    drop(ctx.take_incoming());
+    ctx.enter("stopped");
+    let reason = control.request().map_or(StopReason::Finished, |request| request.reason);
+    let hook = actor.__stopped(ctx, &reason);
+    if time_limited(hook, shared.timer().sleep(options.drain)).await.is_none() {
+        tracing::warn!(actor = shared.name(), "the stopped hook did not end in time");
+    }
+    Ok(())
+}
+
+/// Waits until there is something to do: messages in the batch (`Some(None)`), a timer that is due
+/// (`Some(Some(index))`), or the end (`None`).
+async fn ready<A: Actor>(
+    shared: &Shared<A::Inbox>,
+    receiver: &mut Receiver<A::Inbox>,
+    ctx: &mut Ctx<A>,
+    left: &mut u32,
+) -> Option<Option<u16>> {
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        let phase = shared.control.phase();
+        if phase >= Phase::Leave {
+            return Poll::Ready(None);
+        }
+        if *left == 0 && !has_yielded {
+            has_yielded = true;
+            *left = MESSAGES_PER_TURN;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if phase == Phase::Run {
+            if let Some(index) = ctx.ticks.as_mut().and_then(|ticks| ticks.poll_due(cx)) {
+                return Poll::Ready(Some(Some(index)));
+            }
+        }
+        if !receiver.is_empty() || receiver.refill(&shared.mailbox) {
+            return Poll::Ready(Some(None));
+        }
+        if phase == Phase::Drain {
+            return Poll::Ready(None);
+        }
+        *left = MESSAGES_PER_TURN;
+        Poll::Pending
+    })
+    .await
+}
+
+async fn time_limited<T>(future: impl Future<Output = T>, limit: Sleep) -> Option<T> {
+    let (mut future, mut limit) = (pin!(future), pin!(limit));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => limit.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// A hook or handler that is dropped where it awaits when the actor must end: then it gives nothing.
+struct Abortable<'a, F> {
+    inner: Pin<&'a mut F>,
+    control: &'a Control,
+}
+
+impl<F: Future> Future for Abortable<'_, F> {
+    type Output = Option<F::Output>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.inner.as_mut().poll(cx) {
+            Poll::Pending if self.control.phase() == Phase::Kill => Poll::Ready(None),
+            polled => polled.map(Some),
+        }
+    }
+}
+
+/// Polls an incarnation: looks at the control lane first, catches panics, and keeps the time that
+/// a stop may take.
+struct Guarded<'a, F, I> {
+    inner: Pin<&'a mut F>,
+    shared: &'a Shared<I>,
+    options: &'a ActorOptions,
+    drain: Option<Pin<Box<Sleep>>>,
+}
+
+impl<F, I: Send + 'static> Guarded<'_, F, I> {
+    fn begin_stop(&mut self, reason: &StopReason, drain: Option<Duration>) {
+        let control = &self.shared.control;
+        if *reason == StopReason::Finished && self.options.restart_when == RestartWhen::Always {
+            control.set_phase(Phase::Leave);
+            return;
+        }
+        self.shared.mailbox.close();
+        control.set_phase(Phase::Drain);
+        control.set_state(ActorState::Stopping);
+        let limit = drain.unwrap_or(self.options.drain);
+        self.drain = Some(Box::pin(self.shared.timer().sleep(limit)));
+    }
+
+    fn keep_time(&mut self, cx: &mut Context<'_>) {
+        let Some(drain) = &mut self.drain else { return };
+        if drain.as_mut().poll(cx).is_ready() {
+            self.drain = None;
+            tracing::warn!(
+                actor = self.shared.name(),
+                "a stopping actor did not work off its mailbox in time"
+            );
+            self.shared.control.set_phase(Phase::Kill);
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+impl<F: Future, I: Send + 'static> Future for Guarded<'_, F, I> {
+    type Output = Result<F::Output, Box<dyn Any + Send>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let Some(request) = this.shared.control.take_signal() {
+            this.begin_stop(&request.reason, request.drain);
+        }
+        let inner = &mut this.inner;
+        let polled = match catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(cx))) {
+            Ok(polled) => polled,
+            Err(panic) => return Poll::Ready(Err(panic)),
+        };
+        if polled.is_pending() && this.drain.is_some() {
+            this.keep_time(cx);
+        }
+        polled.map(Ok)
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panicked: {}", text.as_deref().unwrap_or("with a value that is not text"))
+}

@@ -1,0 +1,35 @@
+//! Actors: what a user writes, and the cell in which it runs.
+//!
+//! Owns the traits that the macros implement, the options of an actor, its context and its life
+//! from `started` to `stopped`, restarts included. Knows nothing of services, nor of the cluster
+//! but the end of a received message.
+
+mod boxed;
+mod cell;
+mod control;
+mod ctx;
+mod options;
+mod packed;
+mod reply;
+mod shared;
+mod spawn;
+mod state;
+mod table;
+mod ticks;
+mod traits;
+mod wire;
+
+pub use boxed::{BoxedEnvelope, Incoming, RemoteEnvelope};
+pub use ctx::Ctx;
+pub use options::{ActorOptions, RestartWhen};
+pub use packed::{Pack, Packed, Packing, is_large};
+pub use reply::{Reply, Replying};
+pub(crate) use shared::Shared;
+pub(crate) use spawn::{SpawnOptions, spawn_on};
+pub use state::{ActorState, StopReason};
+pub use table::{Access, HandlerRow, TopicRow};
+pub use traits::{Actor, HandledBy, Handler, Handlers, Tick};
+pub use wire::{EncodeOutcome, Probe, ViaLocal, ViaWire, WireFns, WireFor};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+use std::sync::Arc;
+
+use super::{
+    Actor, ActorOptions, Shared, StopReason,
+    cell::{self, Prologue},
+};
+use crate::{
+    address::Addr,
+    host::{HostShared, Tenant},
+};
+
+/// How an actor is spawned, besides its factory.
+pub(crate) struct SpawnOptions {
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) options: ActorOptions,
+    pub(crate) prologue: Option<Prologue>,
+}
+
+impl SpawnOptions {
+    pub(crate) fn of<A: Actor>() -> Self {
+        Self { name: None, options: A::OPTIONS, prologue: None }
+    }
+}
+
+/// Spawns an actor on a host. The factory runs there, so that an actor may hold what is not `Send`.
+///
+/// On a host that is closed the actor ends before it begins, and its address says so.
+pub(crate) fn spawn_on<A, F>(host: &Arc<HostShared>, factory: F, spawn: SpawnOptions) -> Addr<A>
+where
+    A: Actor,
+    F: Fn() -> A + Send + 'static,
+{
+    let SpawnOptions { name, options, prologue } = spawn;
+    let shared = Shared::new(A::NAME, name, host.clone(), options.limits());
+    let tenant = shared.clone();
+    let is_hosted = host.bring(move |slot| {
+        tenant.settle_in(slot);
+        Tenant {
+            waker: tenant.clone().into(),
+            future: Box::pin(cell::run::<A, F>(tenant, factory, options, prologue)),
+        }
+    });
+    if !is_hosted {
+        shared.mailbox.close();
+        shared.control.end(StopReason::Shutdown);
+    }
+    Addr::from_shared(shared)
+}

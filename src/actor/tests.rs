@@ -1,0 +1,346 @@
+//! The core without macros: this is the shape that `#[handlers]` generates.
+
+use std::{any::TypeId, future::Future, sync::Arc, time::Duration};
+
+use super::*;
+use crate::{
+    address::Addr,
+    error::{BoxError, FailureKind},
+    host::{HostShared, HostTask},
+    message::{Envelope, Message},
+    time::Timer,
+};
+
+struct Add(u64);
+
+impl Message for Add {
+    type Reply = u64;
+    type Error = std::convert::Infallible;
+    type Outcome = u64;
+    const NAME: &'static str = "Add";
+    const VERSION: u32 = 1;
+    fn into_result(outcome: u64) -> Result<u64, Self::Error> {
+        Ok(outcome)
+    }
+}
+
+struct Sleep(Duration);
+
+impl Message for Sleep {
+    type Reply = ();
+    type Error = std::convert::Infallible;
+    type Outcome = ();
+    const NAME: &'static str = "Sleep";
+    const VERSION: u32 = 1;
+    fn into_result(outcome: ()) -> Result<(), Self::Error> {
+        Ok(outcome)
+    }
+}
+
+#[derive(Default)]
+struct Counter {
+    total: u64,
+    ticks: u64,
+}
+
+impl Counter {
+    fn add(&mut self, Add(n): Add) -> u64 {
+        assert!(n != 13, "unlucky");
+        self.total += n;
+        self.total
+    }
+
+    async fn sleep(&mut self, Sleep(time): Sleep, _ctx: &mut Ctx<Self>) {
+        tokio::time::sleep(time).await;
+    }
+
+    async fn tick(&mut self) {
+        self.ticks += 1;
+    }
+}
+
+const _: () = {
+    #[allow(non_camel_case_types)]
+    pub(super) enum CounterInbox {
+        add(Packed<Add, { is_large::<Add>() }>),
+        sleep(Packed<Sleep, { is_large::<Sleep>() }>),
+        __Tick(u16),
+        __Boxed(Box<dyn BoxedEnvelope<Counter>>),
+        __Remote(Box<RemoteEnvelope<CounterInbox>>),
+    }
+
+    impl Handlers for Counter {
+        type Inbox = CounterInbox;
+
+        fn __step(&mut self, inbox: CounterInbox, ctx: &mut Ctx<Self>) -> Option<CounterInbox> {
+            match inbox {
+                CounterInbox::add(packed) => {
+                    let envelope = <Pack<{ is_large::<Add>() }> as Packing>::unpack::<Add>(packed);
+                    if let Some((message, replying)) = ctx.open(envelope) {
+                        let outcome = self.add(message);
+                        replying.finish(ctx, outcome);
+                    }
+                    None
+                }
+                CounterInbox::__Remote(envelope) => {
+                    let inbox = ctx.receive(envelope);
+                    self.__step(inbox, ctx)
+                }
+                other => Some(other),
+            }
+        }
+
+        async fn __handle(&mut self, inbox: CounterInbox, ctx: &mut Ctx<Self>) {
+            match inbox {
+                CounterInbox::sleep(packed) => {
+                    let envelope =
+                        <Pack<{ is_large::<Sleep>() }> as Packing>::unpack::<Sleep>(packed);
+                    if let Some((message, replying)) = ctx.open(envelope) {
+                        let outcome = self.sleep(message, ctx).await;
+                        replying.finish(ctx, outcome);
+                    }
+                }
+                CounterInbox::__Tick(0) => {
+                    ctx.enter("tick");
+                    self.tick().await;
+                }
+                CounterInbox::__Boxed(envelope) => envelope.handle(self, ctx).await,
+                other => {
+                    let unhandled = self.__step(other, ctx);
+                    debug_assert!(unhandled.is_none());
+                }
+            }
+        }
+
+        fn __boxed(envelope: Box<dyn BoxedEnvelope<Self>>) -> CounterInbox {
+            CounterInbox::__Boxed(envelope)
+        }
+
+        fn __remote(envelope: Box<RemoteEnvelope<CounterInbox>>) -> CounterInbox {
+            CounterInbox::__Remote(envelope)
+        }
+
+        fn __tick(index: u16) -> CounterInbox {
+            CounterInbox::__Tick(index)
+        }
+
+        fn __ticks() -> &'static [Tick] {
+            const { &[Tick { method: "tick", every: Duration::from_secs(30) }] }
+        }
+
+        fn __table() -> Vec<HandlerRow<Self>> {
+            vec![HandlerRow::new::<Add>("add", None)]
+        }
+    }
+
+    impl Handler<Add> for Counter {
+        fn handle(&mut self, message: Add, _: &mut Ctx<Self>) -> impl Future<Output = u64> {
+            std::future::ready(self.add(message))
+        }
+
+        fn __wrap(envelope: Envelope<Add>) -> CounterInbox {
+            CounterInbox::add(<Pack<{ is_large::<Add>() }> as Packing>::pack(envelope))
+        }
+    }
+
+    impl Handler<Sleep> for Counter {
+        fn handle(&mut self, message: Sleep, ctx: &mut Ctx<Self>) -> impl Future<Output = ()> {
+            self.sleep(message, ctx)
+        }
+
+        fn __wrap(envelope: Envelope<Sleep>) -> CounterInbox {
+            CounterInbox::sleep(<Pack<{ is_large::<Sleep>() }> as Packing>::pack(envelope))
+        }
+    }
+};
+
+impl Actor for Counter {
+    const OPTIONS: ActorOptions = ActorOptions::new().mailbox_capacity(4);
+    const NAME: &'static str = "Counter";
+}
+
+impl Handler<&'static str> for Counter {
+    async fn handle(&mut self, _: &'static str, _: &mut Ctx<Self>) -> u64 {
+        self.ticks
+    }
+}
+
+impl Message for &'static str {
+    type Reply = u64;
+    type Error = std::convert::Infallible;
+    type Outcome = u64;
+    const NAME: &'static str = "str";
+    const VERSION: u32 = 1;
+    fn into_result(outcome: u64) -> Result<u64, Self::Error> {
+        Ok(outcome)
+    }
+}
+
+/// Runs a test with a host on its own thread and a paused clock.
+fn with_host(test: impl AsyncFnOnce(Arc<HostShared>)) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let local = tokio::task::LocalSet::new();
+    runtime.block_on(local.run_until(async {
+        let host = HostShared::new(Timer::new(tokio::runtime::Handle::current()));
+        let task = tokio::task::spawn_local(HostTask::new(host.clone()));
+        test(host.clone()).await;
+        host.close();
+        task.await.expect("the host ends in order");
+    }));
+}
+
+fn spawn(host: &Arc<HostShared>) -> Addr<Counter> {
+    spawn_on(host, Counter::default, SpawnOptions::of::<Counter>())
+}
+
+#[test]
+fn tells_are_handled_in_order_and_asks_are_answered() {
+    with_host(async |host| {
+        let counter = spawn(&host);
+        counter.tell(Add(2)).await.expect("there is room");
+        assert_eq!(counter.ask(Add(3)).await.expect("an answer"), 5);
+        assert_eq!(counter.ask("ticks").await.expect("a handler outside the block"), 0);
+    });
+}
+
+#[test]
+fn a_panic_answers_one_asker_and_keeps_the_queue() {
+    with_host(async |host| {
+        let counter = spawn(&host);
+        counter.ask(Sleep(Duration::from_millis(1))).await.expect("it is up");
+        counter.try_tell(Add(1)).expect("room");
+        let unlucky = tokio::task::spawn_local({
+            let counter = counter.clone();
+            async move { counter.ask(Add(13)).await }
+        });
+        tokio::task::yield_now().await;
+        let failure = unlucky.await.expect("joined").expect_err("it panicked");
+        assert_eq!(failure.failure().map(|f| f.kind().clone()), Some(FailureKind::Panicked));
+        assert_eq!(counter.ask(Add(7)).await.expect("the next incarnation"), 7);
+    });
+}
+
+#[test]
+fn a_full_mailbox_makes_senders_wait_and_refuses_those_who_do_not() {
+    with_host(async |host| {
+        let counter = spawn(&host);
+        for n in 0..4 {
+            counter.try_tell(Add(n)).expect("room for four");
+        }
+        let refused = counter.try_tell(Add(4)).expect_err("the mailbox is full");
+        assert_eq!(refused.into_message().0, 4);
+        counter.tell(Add(10)).await.expect("room in time");
+        assert_eq!(counter.ask(Add(0)).await.expect("an answer"), 16);
+    });
+}
+
+#[test]
+fn stopping_drains_then_refuses_with_the_message() {
+    with_host(async |host| {
+        let counter = spawn(&host);
+        counter.try_tell(Sleep(Duration::from_secs(1))).expect("room");
+        let last = counter.ask(Add(5));
+        let (last, ()) = tokio::join!(last, async {
+            tokio::task::yield_now().await;
+            counter.stop().expect("a local actor");
+        });
+        assert_eq!(last.expect("accepted before the stop"), 5);
+        assert_eq!(counter.stopped().await.expect("a local actor"), StopReason::Requested);
+        let refused = counter.tell(Add(9)).await.expect_err("it has stopped");
+        assert_eq!(refused.into_message().0, 9);
+    });
+}
+
+#[test]
+fn a_handler_that_outlasts_the_drain_is_dropped() {
+    with_host(async |host| {
+        let counter = spawn(&host);
+        let hanging =
+            counter.ask(Sleep(Duration::from_secs(3600))).timeout(Duration::from_secs(60));
+        let (hanging, reason) = tokio::join!(hanging, async {
+            tokio::task::yield_now().await;
+            counter.stop().expect("a local actor");
+            counter.stopped().await
+        });
+        assert_eq!(reason.expect("a local actor"), StopReason::Requested);
+        let failure = hanging.expect_err("it was dropped");
+        assert_eq!(failure.failure().map(|f| f.kind().clone()), Some(FailureKind::Unanswered));
+    });
+}
+
+#[test]
+fn timers_tick_on_their_grid() {
+    with_host(async |host| {
+        let counter = spawn(&host);
+        counter.started().await.expect("it starts");
+        tokio::time::sleep(Duration::from_secs(95)).await;
+        assert_eq!(counter.ask("ticks").await.expect("an answer"), 3);
+    });
+}
+
+#[test]
+fn an_ask_ends_at_its_deadline_and_the_message_is_not_handled_later() {
+    with_host(async |host| {
+        let counter = spawn(&host);
+        counter.try_tell(Sleep(Duration::from_secs(10))).expect("room");
+        let late = counter.ask(Add(1)).timeout(Duration::from_secs(1)).await;
+        let failure = late.expect_err("the handler before it takes longer");
+        assert_eq!(failure.delivery(), crate::Delivery::Unknown);
+        assert_eq!(counter.ask(Add(0)).await.expect("an answer"), 0, "the late one was skipped");
+    });
+}
+
+#[test]
+fn too_many_panics_end_the_actor_and_its_queue_is_told() {
+    with_host(async |host| {
+        let counter = spawn(&host);
+        for _ in 0..5 {
+            counter.ask(Add(13)).await.expect_err("it panics");
+        }
+        let (last, waiting) = tokio::join!(counter.ask(Add(13)), counter.ask(Add(1)));
+        last.expect_err("it panics once more");
+        let failure = waiting.expect_err("the actor is gone");
+        assert!(matches!(
+            failure.failure().map(crate::Failure::kind),
+            Some(FailureKind::Stopped { .. })
+        ));
+        let reason = counter.stopped().await.expect("a local actor");
+        assert!(matches!(reason, StopReason::TooManyRestarts(_)), "{reason}");
+    });
+}
+
+#[test]
+fn the_row_of_a_handler_knows_its_message() {
+    let rows = Counter::__table();
+    assert_eq!(rows[0].type_id, TypeId::of::<Add>());
+    assert_eq!(rows[0].access(), Access::Local);
+}
+
+#[test]
+fn an_actor_on_a_closed_host_is_stopped() {
+    with_host(async |host| {
+        host.close();
+        let counter = spawn(&host);
+        counter.try_tell(Add(1)).expect_err("nobody is there");
+        assert_eq!(counter.state(), Some(ActorState::Stopped));
+    });
+}
+
+async fn boxed_error() -> Result<(), BoxError> {
+    Err("no".into())
+}
+
+#[test]
+fn a_prologue_that_fails_is_a_failed_start() {
+    with_host(async |host| {
+        let mut options = SpawnOptions::of::<Counter>();
+        options.prologue = Some(Box::pin(boxed_error()));
+        let counter = spawn_on(&host, Counter::default, options);
+        let failure = counter.started().await.expect_err("it can't start");
+        assert!(matches!(failure.kind(), FailureKind::StartFailed { .. }));
+    });
+}

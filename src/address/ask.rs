@@ -1,0 +1,206 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_core::future::BoxFuture;
+use oneshot::AsyncReceiver;
+use tokio::time::Sleep;
+
+use super::{
+    Addr, RemoteReply, RemoteSink,
+    addr::{Place, encode_for, refused},
+    tell::may_not_wait,
+};
+use crate::{
+    actor::{HandledBy, Handlers, Shared, WireFns},
+    error::{AskError, Delivery, Failure, FailureKind},
+    mailbox::{Refusal, Ticket},
+    message::{Envelope, Message, NoReply, ReplyTo},
+};
+
+/// How long an ask waits unless it is told otherwise.
+pub(crate) const ASK_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Bounds of the time an ask may wait.
+pub(crate) const ASK_TIMEOUT_BOUNDS: (Duration, Duration) =
+    (Duration::from_millis(1), Duration::from_secs(86_400));
+
+/// A message whose reply is waited for; see [`Addr::ask`].
+#[must_use = "nothing is sent until it is awaited"]
+pub struct Ask<'a, A: Handlers, M: Message> {
+    addr: &'a Addr<A>,
+    message: Option<M>,
+    wrap: fn(Envelope<M>) -> A::Inbox,
+    wire: fn() -> Option<WireFns<M>>,
+    timeout: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+    state: State<M>,
+}
+
+type Answer<M> = Result<<M as Message>::Outcome, NoReply>;
+
+enum State<M: Message> {
+    New,
+    /// In the line for room.
+    Waiting(Option<Ticket>),
+    /// In the mailbox, or in the handler.
+    Sent(AsyncReceiver<Answer<M>>),
+    Remote(BoxFuture<'static, Result<RemoteReply, Failure>>),
+}
+
+// Neither message nor outcome is ever pinned.
+impl<A: Handlers, M: Message> Unpin for Ask<'_, A, M> {}
+
+impl<'a, A: Handlers, M: HandledBy<A>> Ask<'a, A, M> {
+    #[inline]
+    pub(super) fn new(addr: &'a Addr<A>, message: M) -> Self {
+        Self {
+            addr,
+            message: Some(message),
+            wrap: M::__wrap,
+            wire: M::__wire,
+            timeout: ASK_TIMEOUT_DEFAULT,
+            deadline: None,
+            state: State::New,
+        }
+    }
+}
+
+type Asked<M> = Result<<M as Message>::Reply, AskError<<M as Message>::Error>>;
+
+impl<A: Handlers, M: Message> Ask<'_, A, M> {
+    /// How long to wait, from the first poll on: 1 ms to one day; what is outside is brought to the
+    /// bound.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout.clamp(ASK_TIMEOUT_BOUNDS.0, ASK_TIMEOUT_BOUNDS.1);
+        self
+    }
+
+    /// Puts the message into the mailbox, or into the line for it.
+    fn send(
+        &mut self,
+        shared: &Arc<Shared<A::Inbox>>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        let size = self.message.as_ref().expect("an ask is polled until it is ready").size_bytes();
+        let (asker, answer) = oneshot::async_channel();
+        let mut asker = Some(asker);
+        let (message, wrap) = (&mut self.message, self.wrap);
+        let make = || {
+            let message = message.take().expect("a message is moved once");
+            wrap(Envelope { message, reply: asker.take().map_or(ReplyTo::NOBODY, ReplyTo::asker) })
+        };
+        let pushed = match &mut self.state {
+            State::Waiting(ticket) => shared.mailbox.push_or_wait(size, ticket, cx.waker(), make),
+            _ => shared.mailbox.try_push(size, make),
+        };
+        match pushed {
+            Ok(pushed) => {
+                shared.after_push(pushed);
+                self.state = State::Sent(answer);
+                Ok(())
+            }
+            Err(Refusal::Full) if matches!(self.state, State::Waiting(_)) => Ok(()),
+            Err(Refusal::Full) if !may_not_wait(shared, cx) => {
+                self.state = State::Waiting(None);
+                self.send(shared, cx)
+            }
+            Err(refusal) => Err(refused(shared, refusal, size)),
+        }
+    }
+
+    fn poll_here(
+        &mut self,
+        shared: &Arc<Shared<A::Inbox>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Asked<M>> {
+        if !matches!(self.state, State::Sent(_)) {
+            if let Err(failure) = self.send(shared, cx) {
+                return Poll::Ready(Err(AskError::Failed(failure)));
+            }
+        }
+        if let State::Sent(answer) = &mut self.state {
+            if let Poll::Ready(answer) = Pin::new(answer).poll(cx) {
+                let outcome = answer.unwrap_or(Err(NoReply::Unanswered));
+                return Poll::Ready(match outcome {
+                    Ok(outcome) => M::into_result(outcome).map_err(AskError::Rejected),
+                    Err(why) => Err(AskError::Failed(no_outcome(shared, why))),
+                });
+            }
+        }
+        let timeout = self.timeout;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(shared.timer().sleep(timeout)));
+        if deadline.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let delivery = match self.state {
+            State::Sent(_) => Delivery::Unknown,
+            _ => Delivery::NotDelivered,
+        };
+        let kind = FailureKind::DeadlinePassed { after: self.timeout };
+        Poll::Ready(Err(AskError::Failed(Failure::with_delivery(kind, delivery))))
+    }
+
+    fn poll_remote(&mut self, sink: &Arc<dyn RemoteSink>, cx: &mut Context<'_>) -> Poll<Asked<M>> {
+        if let State::New = self.state {
+            let message = self.message.take().expect("an ask is polled until it is ready");
+            match encode_for(&**sink, &message, (self.wire)()) {
+                Ok(encoded) => self.state = State::Remote(sink.ask(encoded, self.timeout)),
+                Err(failure) => return Poll::Ready(Err(AskError::Failed(failure))),
+            }
+        }
+        let State::Remote(asking) = &mut self.state else {
+            unreachable!("a remote ask is under way");
+        };
+        asking.as_mut().poll(cx).map(|reply| {
+            let wire = (self.wire)().expect("only a message with a wire form was sent");
+            let outcome = reply.and_then(|reply| reply.decode::<M>(wire))?;
+            M::into_result(outcome).map_err(AskError::Rejected)
+        })
+    }
+}
+
+/// What the asker is told when there is no outcome.
+pub(crate) fn no_outcome<I: Send + 'static>(shared: &Shared<I>, why: NoReply) -> Failure {
+    let actor = || shared.name().to_owned();
+    match why {
+        NoReply::Panicked => FailureKind::Panicked.into(),
+        NoReply::Unanswered => FailureKind::Unanswered.into(),
+        NoReply::Displaced => FailureKind::MailboxFull { actor: actor(), retry_after: None }.into(),
+        NoReply::Stopped | NoReply::StartFailed => shared.stopped_failure(),
+    }
+}
+
+impl<A: Handlers, M: Message> Future for Ask<'_, A, M> {
+    type Output = Asked<M>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let addr = this.addr;
+        match &addr.place {
+            Place::Here(shared) => this.poll_here(shared, cx),
+            Place::Elsewhere(sink) => this.poll_remote(sink, cx),
+        }
+    }
+}
+
+impl<A: Handlers, M: Message> Drop for Ask<'_, A, M> {
+    #[inline]
+    fn drop(&mut self) {
+        if let (State::Waiting(Some(ticket)), Place::Here(shared)) = (&self.state, &self.addr.place)
+        {
+            shared.mailbox.leave(*ticket);
+        }
+    }
+}
+
+impl<A: Handlers, M: Message> fmt::Debug for Ask<'_, A, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask").field("message", &M::NAME).finish_non_exhaustive()
+    }
+}

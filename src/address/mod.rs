@@ -1,0 +1,19 @@
+//! Addresses: how messages get to an actor, and the futures that send them.
+//!
+//! Owns [`Addr`], [`Recipient`] and the port [`RemoteSink`] through which an address may point to
+//! another process. Does not know how such a message travels.
+
+mod addr;
+mod ask;
+mod recipient;
+mod remote;
+mod target;
+mod tell;
+
+pub use addr::Addr;
+pub use ask::Ask;
+pub(crate) use ask::{ASK_TIMEOUT_BOUNDS, ASK_TIMEOUT_DEFAULT, no_outcome};
+pub use recipient::{Recipient, RecipientAsk, RecipientTell};
+pub use remote::{RemoteMessage, RemoteReply, RemoteSink};
+pub use target::{SendOptions, Target, TargetAsk, TargetTell};
+pub use tell::Tell;

@@ -1,0 +1,173 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_core::future::BoxFuture;
+use tokio::time::Sleep;
+
+use super::{
+    Addr, RemoteSink,
+    addr::{Place, encode_for, refused},
+};
+use crate::{
+    actor::{HandledBy, Handlers, Shared, WireFns},
+    error::{Failure, TellError},
+    mailbox::{Overflow, Refusal, Ticket},
+    message::{Envelope, Message, ReplyTo},
+};
+
+/// How long a tell waits for room.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A message on its way into a mailbox; see [`Addr::tell`].
+#[must_use = "nothing is sent until it is awaited; try_tell sends at once"]
+pub struct Tell<'a, A: Handlers, M: Message> {
+    addr: &'a Addr<A>,
+    message: Option<M>,
+    wrap: fn(Envelope<M>) -> A::Inbox,
+    wire: fn() -> Option<WireFns<M>>,
+    state: State,
+}
+
+enum State {
+    New,
+    Waiting(Box<Waiting>),
+    Remote(BoxFuture<'static, Result<(), Failure>>),
+}
+
+/// A place in the line for room.
+pub(super) struct Waiting {
+    pub(super) ticket: Option<Ticket>,
+    limit: Pin<Box<Sleep>>,
+}
+
+// The message is never pinned.
+impl<A: Handlers, M: Message> Unpin for Tell<'_, A, M> {}
+
+impl<'a, A: Handlers, M: HandledBy<A>> Tell<'a, A, M> {
+    #[inline]
+    pub(super) fn new(addr: &'a Addr<A>, message: M) -> Self {
+        Self { addr, message: Some(message), wrap: M::__wrap, wire: M::__wire, state: State::New }
+    }
+}
+
+impl<A: Handlers, M: Message> Tell<'_, A, M> {
+    fn refuse(&mut self, failure: Failure) -> Poll<Result<(), TellError<M>>> {
+        let message = self.message.take().expect("a refused message was not moved");
+        Poll::Ready(Err(TellError::new(message, failure)))
+    }
+
+    #[cold]
+    fn wait(
+        &mut self,
+        shared: &Arc<Shared<A::Inbox>>,
+        size: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), TellError<M>>> {
+        if let State::New = self.state {
+            if may_not_wait(shared, cx) {
+                return self.refuse(refused(shared, Refusal::Full, size));
+            }
+            let limit = Box::pin(shared.timer().sleep(SEND_TIMEOUT));
+            self.state = State::Waiting(Box::new(Waiting { ticket: None, limit }));
+        }
+        let State::Waiting(waiting) = &mut self.state else {
+            unreachable!("a tell that waits is in the line");
+        };
+        let (message, wrap) = (&mut self.message, self.wrap);
+        let pushed = shared.mailbox.push_or_wait(size, &mut waiting.ticket, cx.waker(), || {
+            let message = message.take().expect("a message is moved once");
+            wrap(Envelope { message, reply: ReplyTo::NOBODY })
+        });
+        match pushed {
+            Ok(pushed) => {
+                shared.after_push(pushed);
+                Poll::Ready(Ok(()))
+            }
+            Err(Refusal::Full) if waiting.limit.as_mut().poll(cx).is_pending() => Poll::Pending,
+            Err(refusal) => self.refuse(refused(shared, refusal, size)),
+        }
+    }
+
+    fn poll_remote(
+        &mut self,
+        sink: &Arc<dyn RemoteSink>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), TellError<M>>> {
+        if let State::New = self.state {
+            let message = self.message.as_ref().expect("a tell is polled until it is ready");
+            match encode_for(&**sink, message, (self.wire)()) {
+                Ok(encoded) => self.state = State::Remote(sink.tell(encoded)),
+                Err(failure) => return self.refuse(failure),
+            }
+        }
+        let State::Remote(sending) = &mut self.state else {
+            unreachable!("a remote tell is under way");
+        };
+        match sending.as_mut().poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(failure)) => self.refuse(failure),
+        }
+    }
+}
+
+/// Whether a full mailbox refuses at once: by its policy, or because its own actor is the sender
+/// and would wait for itself.
+pub(super) fn may_not_wait<I: Send + 'static>(shared: &Arc<Shared<I>>, cx: &Context<'_>) -> bool {
+    let is_own = std::ptr::eq(cx.waker().data(), Arc::as_ptr(shared).cast());
+    is_own || shared.mailbox.limits().overflow != Overflow::Wait
+}
+
+impl<A: Handlers, M: Message> Future for Tell<'_, A, M> {
+    type Output = Result<(), TellError<M>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let addr = this.addr;
+        let shared = match &addr.place {
+            Place::Here(shared) => shared,
+            Place::Elsewhere(sink) => return this.poll_remote(sink, cx),
+        };
+        let size = this.message.as_ref().expect("a tell is polled until it is ready").size_bytes();
+        if let State::Waiting(_) = this.state {
+            return this.wait(shared, size, cx);
+        }
+        let (message, wrap) = (&mut this.message, this.wrap);
+        let pushed = shared.mailbox.try_push(size, || {
+            let message = message.take().expect("a message is moved once");
+            wrap(Envelope { message, reply: ReplyTo::NOBODY })
+        });
+        match pushed {
+            Ok(pushed) => {
+                shared.after_push(pushed);
+                Poll::Ready(Ok(()))
+            }
+            Err(Refusal::Full) => this.wait(shared, size, cx),
+            Err(refusal) => this.refuse(refused(shared, refusal, size)),
+        }
+    }
+}
+
+impl<A: Handlers, M: Message> Drop for Tell<'_, A, M> {
+    #[inline]
+    fn drop(&mut self) {
+        if let (State::Waiting(waiting), Place::Here(shared)) = (&self.state, &self.addr.place) {
+            if let Some(ticket) = waiting.ticket {
+                shared.mailbox.leave(ticket);
+            }
+        }
+    }
+}
+
+impl<A: Handlers, M: Message> fmt::Debug for Tell<'_, A, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tell").field("message", &M::NAME).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,2 @@
+//! Messages between processes.
+pub(crate) mod codec;

@@ -1,0 +1,15 @@
+//! The host: one long-lived task per arbiter that polls the actors which live there.
+//!
+//! Owns the slots, the run queue and the list of wake-ups from other threads. Does not know what an
+//! actor is: it polls futures, each with a waker of its own.
+//!
+//! A wake-up during the host's own poll goes to a run queue without lock or atomic; any other goes
+//! to a list under a mutex. The host sets `parked` in the critical section in which it found that
+//! list empty, so whoever finds `parked` wakes the host's task.
+
+mod remote;
+mod run_queue;
+mod task;
+
+pub(crate) use remote::{HostShared, Slot, Tenant};
+pub(crate) use task::HostTask;

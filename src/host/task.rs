@@ -1,0 +1,140 @@
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+};
+
+use super::{
+    HostShared, Slot, Tenant,
+    remote::{Arrival, Mail},
+    run_queue::{self, Entered, RunQueue},
+};
+
+/// Polls of tenants in one poll of the host; then the other tasks of the arbiter have their turn.
+const POLLS_PER_TURN: usize = 128;
+
+/// The task that an arbiter runs. It ends when its host is closed.
+pub(crate) struct HostTask {
+    shared: Arc<HostShared>,
+    tenants: Vec<Option<Tenant>>,
+    free: Vec<Slot>,
+    queue: RunQueue,
+    mail: Mail,
+}
+
+impl HostTask {
+    pub(crate) fn new(shared: Arc<HostShared>) -> Self {
+        Self {
+            shared,
+            tenants: Vec::new(),
+            free: Vec::new(),
+            queue: RunQueue::default(),
+            mail: Mail::default(),
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..POLLS_PER_TURN {
+            if self.shared.has_mail() && self.read_mail(None) {
+                return Poll::Ready(());
+            }
+            match run_queue::pop_local() {
+                Some(slot) => self.poll_tenant(slot),
+                None => {
+                    if self.read_mail(Some(cx)) {
+                        return Poll::Ready(());
+                    }
+                    if run_queue::local_is_empty() {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Queues what has come from elsewhere; parks when there is nothing. True when the host is
+    /// closed.
+    fn read_mail(&mut self, park: Option<&mut Context<'_>>) -> bool {
+        let mut mail = std::mem::take(&mut self.mail);
+        let found = self.shared.fetch(&mut mail, park.map(|cx| cx.waker()));
+        if found {
+            for arrival in mail.arrivals.drain(..) {
+                self.admit(arrival);
+            }
+            for slot in mail.wakes.drain(..) {
+                run_queue::push_local(slot);
+            }
+        }
+        let closed = mail.closed;
+        self.mail = mail;
+        closed
+    }
+
+    fn admit(&mut self, arrival: Arrival) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.tenants.push(None);
+            Slot(u32::try_from(self.tenants.len() - 1).expect("fewer than 2^32 actors in a host"))
+        });
+        // The factory is user code; the cell catches its panics, this catches what is left.
+        match catch_unwind(AssertUnwindSafe(|| arrival(slot))) {
+            Ok(tenant) => {
+                self.tenants[slot.0 as usize] = Some(tenant);
+                self.shared.tenants().fetch_add(1, Ordering::Relaxed);
+                run_queue::push_local(slot);
+            }
+            Err(_) => self.free.push(slot),
+        }
+    }
+
+    fn poll_tenant(&mut self, slot: Slot) {
+        // A wake-up may name a slot whose tenant has ended; one too many is harmless.
+        let Some(Some(tenant)) = self.tenants.get_mut(slot.0 as usize) else { return };
+        let Tenant { future, waker } = tenant;
+        let mut cx = Context::from_waker(waker);
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
+        match polled {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(())) => self.evict(slot),
+            Err(_) => {
+                tracing::error!("an actor's cell panicked outside a handler and was dropped");
+                self.evict(slot);
+            }
+        }
+    }
+
+    fn evict(&mut self, slot: Slot) {
+        let tenant = self.tenants[slot.0 as usize].take();
+        self.shared.tenants().fetch_sub(1, Ordering::Relaxed);
+        self.free.push(slot);
+        if catch_unwind(AssertUnwindSafe(|| drop(tenant))).is_err() {
+            tracing::error!("an actor panicked while it was dropped");
+        }
+    }
+}
+
+impl Future for HostTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let shared = this.shared.clone();
+        let mut queue = std::mem::take(&mut this.queue);
+        let entered = Entered::new(shared.id(), &mut queue);
+        let polled = this.turn(cx);
+        if polled.is_ready() {
+            // Within the poll, so that what the tenants drop still finds its host.
+            for at in 0..this.tenants.len() {
+                if this.tenants[at].is_some() {
+                    this.evict(Slot(u32::try_from(at).expect("slots are 32 bits wide")));
+                }
+            }
+        }
+        drop(entered);
+        this.queue = queue;
+        polled
+    }
+}

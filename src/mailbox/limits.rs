@@ -1,0 +1,21 @@
+/// What a full mailbox does with the next message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overflow {
+    /// The sender waits for its turn.
+    #[default]
+    Wait,
+    /// The sender gets its message back.
+    Reject,
+    /// The oldest message is dropped and counted; its asker, if any, is told.
+    DropOldest,
+}
+
+/// How much a mailbox holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MailboxLimits {
+    /// Messages, from 1.
+    pub(crate) capacity: usize,
+    /// Bytes, by [`Message::size_bytes`](crate::Message::size_bytes).
+    pub(crate) bytes: usize,
+    pub(crate) overflow: Overflow,
+}

@@ -1,0 +1,87 @@
+use std::fmt;
+
+use super::Message;
+
+/// Why a local ask gets no outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoReply {
+    /// The actor stopped before it came to the message.
+    Stopped,
+    /// The actor never started.
+    StartFailed,
+    /// The mailbox made room for newer messages.
+    Displaced,
+    /// The handler panicked.
+    Panicked,
+    /// The handler was dropped, or dropped its reply.
+    Unanswered,
+}
+
+/// The sender's end of a local ask, or nothing for a tell. One word wide.
+///
+/// Dropping it tells the asker [`NoReply::Stopped`]: that is what becomes of a message that stays in
+/// the mailbox of an actor that ended.
+pub struct ReplyTo<M: Message>(Option<oneshot::Sender<Result<M::Outcome, NoReply>>>);
+
+impl<M: Message> ReplyTo<M> {
+    /// Nobody waits.
+    pub const NOBODY: Self = Self(None);
+
+    /// The asker behind this channel waits.
+    pub fn asker(sender: oneshot::Sender<Result<M::Outcome, NoReply>>) -> Self {
+        Self(Some(sender))
+    }
+
+    /// Whether this was an ask whose asker waits no more.
+    pub fn is_abandoned(&self) -> bool {
+        self.0.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+
+    /// Takes the channel out.
+    pub fn take(&mut self) -> Option<oneshot::Sender<Result<M::Outcome, NoReply>>> {
+        self.0.take()
+    }
+
+    /// Answers that there will be no outcome.
+    pub fn refuse(mut self, why: NoReply) {
+        send(self.0.take(), Err(why));
+    }
+}
+
+/// Sends to an asker who may have gone meanwhile: a reply that nobody waits for is dropped.
+pub(crate) fn send<O>(
+    asker: Option<oneshot::Sender<Result<O, NoReply>>>,
+    outcome: Result<O, NoReply>,
+) {
+    if let Some(asker) = asker {
+        drop(asker.send(outcome));
+    }
+}
+
+impl<M: Message> Drop for ReplyTo<M> {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            send(self.0.take(), Err(NoReply::Stopped));
+        }
+    }
+}
+
+impl<M: Message> fmt::Debug for ReplyTo<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReplyTo").field(&self.0.is_some()).finish()
+    }
+}
+
+/// A message with the way back to its sender.
+pub struct Envelope<M: Message> {
+    /// The message.
+    pub message: M,
+    /// Who waits for the outcome.
+    pub reply: ReplyTo<M>,
+}
+
+impl<M: Message> fmt::Debug for Envelope<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope").field("message", &M::NAME).finish_non_exhaustive()
+    }
+}
