@@ -4,6 +4,7 @@
 //! The model is etcd's: one revision counter for the whole store, keys with leases, transactions
 //! that compare first, watches that start at a revision, and compaction.
 
+pub(crate) mod bounds;
 mod embedded;
 mod error;
 mod txn;
@@ -14,7 +15,7 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use embedded::EmbeddedKv;
+pub use embedded::{EmbeddedKv, EmbeddedKvOptions};
 pub use error::KvError;
 pub use txn::{Compare, CompareOp, CompareTarget, Op, OpResponse, Txn, TxnResponse};
 pub use watch::{EventKind, WatchBatch, WatchEvent, WatchRequest, Watcher};
@@ -25,8 +26,12 @@ pub const TXN_OPS_MAX: usize = 128;
 pub const VALUE_BYTES_MAX: usize = 1_500_000;
 /// The longest key in bytes.
 pub const KEY_BYTES_MAX: usize = 1024;
+/// The longest time that a lease may be granted for: a year.
+pub const LEASE_TTL_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A revision of the store: it goes up by one with each transaction that changed something.
+///
+/// Revisions count from 1, which is the empty store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Revision(pub i64);
 
@@ -129,39 +134,79 @@ pub struct RangeResponse {
 /// A store of revisioned keys with leases, transactions and watches.
 ///
 /// # Contract
-/// Each line has a case of the same name in `callboard::testing::kv_suite`.
+/// Each MUST has a case of the same name in `callboard::testing::kv_suite`.
+///
+/// Reading and writing:
 /// - MUST `revisions_grow_by_one_per_change`: a transaction that changes something raises the
 ///   store's revision by exactly one, whatever the number of its operations; one that changes
 ///   nothing does not raise it.
+/// - MUST `deleting_an_absent_key_changes_nothing`: it answers 0 and makes no event.
 /// - MUST `range_is_ordered_and_paged`: a range is in byte order; pages by `after` and `limit` at
-///   one revision show each key exactly once.
+///   one revision show each key exactly once, whatever is written meanwhile.
+/// - MUST `range_sees_only_its_prefix`.
 /// - MUST `range_at_a_revision_sees_the_past`: a read at an old revision shows the keys as they
-///   were then, deleted ones included.
+///   were then, deleted ones included; its answer carries the newest revision.
+/// - MUST `reads_see_the_newest_write`: of this or any other caller.
+/// - MUST `create_revision_changes_when_a_key_is_made_again`.
+/// - MUST `version_counts_from_one`, and again after the key was deleted.
+/// - MUST `revisions_out_of_range_are_refused`: a read or watch at 0 or below is
+///   [`KvError::Refused`], a read above the newest [`KvError::FutureRevision`].
+///
+/// Transactions:
 /// - MUST `txn_is_atomic`: all compares see one state, and all operations of one branch happen or
 ///   none.
 /// - MUST `txn_that_loses_its_compare_runs_the_else_branch`.
-/// - MUST `txn_refuses_what_is_over_the_bounds`: over [`TXN_OPS_MAX`] operations, a key that is
-///   written twice, a value over [`VALUE_BYTES_MAX`], a key over [`KEY_BYTES_MAX`], an unknown
-///   lease: an error each, and nothing is changed.
+/// - MUST `txn_reads_see_its_earlier_writes`, and not its later ones.
+/// - MUST `txn_refuses_what_is_over_the_bounds`: over [`TXN_OPS_MAX`] operations or compares, a key
+///   that is written twice in one branch, a value over [`VALUE_BYTES_MAX`], an empty key or one
+///   over [`KEY_BYTES_MAX`] is [`KvError::Refused`], an unknown lease in the branch that runs
+///   [`KvError::LeaseNotFound`], and nothing is changed.
 /// - MUST `absent_keys_compare_as_zero`: version, create and mod revision of an absent key are 0;
 ///   a comparison of the value of an absent key is false.
-/// - MUST `create_revision_changes_when_a_key_is_made_again`, and `version_counts_from_one`.
-/// - MUST `lease_expiry_deletes_its_keys_in_one_revision_and_tells_watches`.
-/// - MUST `keep_alive_extends_a_lease`; for an expired or unknown one it is
+/// - MUST `compares_follow_their_operator`: the stored side stands on the left; values compare as
+///   bytes.
+/// - MUST `concurrent_increments_lose_none`: of many callers that compare and set one key each
+///   success counts.
+/// - MUST `calls_are_cancel_safe`: a call whose future is dropped happened or did not, as a whole.
+///
+/// Leases:
+/// - MUST `lease_lives_for_its_time`: it is granted for at least what was asked, and its keys are
+///   there for that long.
+/// - MUST `lease_expiry_deletes_its_keys_in_one_revision_and_tells_watches`, those that already
+///   wait too.
+/// - MUST `an_expired_lease_takes_no_keys`: a put under it is [`KvError::LeaseNotFound`].
+/// - MUST `keep_alive_extends_a_lease`.
+/// - MUST `keep_alive_of_a_lost_lease_is_an_error`: for an expired, revoked or unknown one it is
 ///   [`KvError::LeaseNotFound`], never Ok.
-/// - MUST `revoke_deletes_the_keys_of_the_lease`.
+/// - MUST `revoke_deletes_the_keys_of_the_lease`, in one revision; revoking it again is
+///   [`KvError::LeaseNotFound`].
 /// - MUST `a_key_put_without_a_lease_leaves_its_old_lease`.
+/// - MUST `a_key_put_under_another_lease_leaves_its_old_lease`.
+/// - MUST `lease_times_out_of_bounds_are_refused`: none, and over [`LEASE_TTL_MAX`].
+///
+/// Watches:
 /// - MUST `watch_replays_from_its_revision_and_goes_on`: every change at or after `from`, in order,
 ///   none twice, none left out, all changes of one revision in one batch.
+/// - MUST `watch_from_the_future_waits_for_it`: changes below `from` are not shown.
 /// - MUST `watch_sees_only_its_prefix`.
+/// - MUST `watch_events_carry_the_key_as_it_was_written`.
 /// - MUST `watch_past_compaction_says_compacted`: a watch from below the compacted revision ends
-///   with [`KvError::Compacted`], which carries the revision, both at its start and when it lags.
-/// - MUST `read_past_compaction_says_compacted`.
+///   with [`KvError::Compacted`], which carries the revision.
+/// - MUST `a_watch_that_lags_behind_compaction_leaves_no_gap`: it yields every change or ends with
+///   [`KvError::Compacted`].
 /// - MUST `progress_answers_on_an_idle_watch`: after `request_progress` the watcher yields a batch
-///   (which may be empty) whose revision is at least the store's at that time or below it, never an
-///   event that was not yielded.
-/// - MUST `dropped_watchers_leave_nothing_behind`.
-/// - MUST `calls_are_cancel_safe`: a call whose future is dropped happened or did not, as a whole.
+///   (which may be empty).
+/// - MUST `progress_never_runs_ahead_of_the_changes`: the revision of a batch is below that of
+///   every change that was not yielded yet.
+/// - MUST `a_cancelled_next_loses_no_change`.
+/// - MUST `dropped_watchers_leave_nothing_behind`, and disturb no other watch.
+///
+/// Compaction:
+/// - MUST `read_past_compaction_says_compacted`.
+/// - MUST `compaction_keeps_what_can_be_read`: reads and watches at the compacted revision and
+///   after it are as before.
+/// - MUST `compacting_again_changes_nothing`: at or below the compacted revision it is Ok.
+/// - MUST `compaction_of_the_future_is_refused` as [`KvError::FutureRevision`].
 #[async_trait]
 pub trait KeyValueStore: Send + Sync + fmt::Debug + 'static {
     /// Reads one key at the newest revision (a linearizable read).
