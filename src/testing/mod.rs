@@ -1,1 +1,6 @@
 //! Conformance suites of the ports and the test kit.
+
+pub mod kv_suite;
+
+#[doc(inline)]
+pub use crate::__kv_suite as kv_suite;

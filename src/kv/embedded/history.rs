@@ -126,14 +126,12 @@ impl History {
         let first = self.first_logged();
         let skipped = usize::try_from(from.0 - first.0).unwrap_or(0).min(self.log.len());
         let mut batch = WatchBatch { events: Vec::new(), revision: self.newest };
-        let mut revision = first.0 + i64::try_from(skipped).unwrap_or(i64::MAX);
-        for changes in self.log.range(skipped..) {
+        for (revision, changes) in (from.0..).zip(self.log.range(skipped..)) {
             batch.events.extend(changes.iter().filter(|e| e.kv.key.starts_with(prefix)).cloned());
             if batch.events.len() >= BATCH_EVENTS_MAX {
                 batch.revision = Revision(revision);
                 break;
             }
-            revision += 1;
         }
         Ok(batch)
     }
