@@ -4,7 +4,9 @@ use crate::error::BoxError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// The log has no memory left. Nothing was stored.
+    /// The log has no memory left. This call stored nothing; a frame that is sent again after an
+    /// unknown outcome may have been stored by the earlier call all the same (no log looks at the
+    /// lane before it looks at its memory).
     #[error(
         "the message log is out of memory and stores nothing more until consumers have drained it"
     )]

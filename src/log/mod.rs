@@ -16,14 +16,15 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use embedded::EmbeddedLog;
+pub use embedded::{EmbeddedLog, EmbeddedLogOptions};
 pub use error::LogError;
 pub use outcome::{
-    Accounting, Append, Claim, ClaimedEntry, Due, Fence, GroupInfo, Ownership, Replayed, StreamInfo,
+    Accounting, Append, Claim, ClaimedEntry, Due, Fence, GroupInfo, Ownership, Recorded, Replayed,
+    StreamInfo,
 };
 pub use request::{
-    AppendRequest, BuryRequest, ClaimRequest, Consumer, Disposal, Done, Mark, Owner, Place,
-    PostponeRequest, Progress, ReadGroupRequest, ReplayRequest, Settle, Start, Totals,
+    AppendRequest, Attempt, BuryRequest, ClaimRequest, Consumer, Disposal, Done, Mark, Owner,
+    Place, PostponeRequest, Progress, ReadGroupRequest, ReplayRequest, Settle, Start, Totals,
 };
 pub use stream::{EntryId, StreamKind, StreamName};
 
@@ -53,8 +54,10 @@ pub struct ReadBatch {
 
 /// A log of streams.
 ///
-/// Every method is one atomic step. A stream comes into being with its first append (unless the
-/// request says that it must exist) or its first group. `now` is the log's own clock.
+/// Every method is one atomic step. A stream comes into being with what is first stored in it: an
+/// append (unless the request says that it must exist), a group, a fence, a dead letter of another
+/// stream, or by [`open`](Self::open). Reading outside a group makes none. `now` is the log's own
+/// clock.
 ///
 /// **Accounting.** For a stream of kind [`StreamKind::Service`] or [`StreamKind::Inbox`] the log
 /// counts messages: `appended = handled + expired + cancelled + dead + delayed + held` holds after
@@ -77,11 +80,16 @@ pub struct ReadBatch {
 /// - MUST `lanes_are_independent`.
 /// - MUST `append_to_an_absent_stream_that_must_exist_is_gone`, without making it.
 /// - MUST `append_over_the_backlog_is_full`: with `backlog_max`, when held and delayed messages
-///   together would exceed it.
-/// - MUST `a_forgotten_lane_does_not_start_again`: after `forget_producer` a frame of one of its
-///   lanes, the first one too, is [`Append::Gap`], never stored.
-/// - MUST `what_is_over_the_bounds_is_refused`: an empty frame, a count of 0, one over
-///   [`FRAME_BYTES_MAX`].
+///   together would exceed it; a duplicate is a duplicate all the same.
+/// - MUST `a_forgotten_lane_does_not_start_again`: for a day after `forget_producer` a frame of a
+///   lane that the producer had used, the first one too, is [`Append::Gap`] with 0, never stored.
+///   A lane that it had not used starts as any other.
+/// - MUST `what_is_over_the_bounds_is_refused`: an empty frame, a count or a first sequence of 0, a
+///   frame over [`FRAME_BYTES_MAX`], a message index outside its entry.
+/// - MUST `append_without_memory_stores_nothing_and_consumers_drain`: [`LogError::OutOfMemory`],
+///   the lane stays where it was, and all but the two appends go on.
+/// - MUST `open_makes_a_stream_that_ends_with_its_time`: it exists from then on, without group or
+///   entry, until nobody opened it again for that time.
 ///
 /// Reading:
 /// - MUST `a_group_gives_each_entry_to_one_consumer`, oldest first, at most `count` per stream.
@@ -90,23 +98,34 @@ pub struct ReadBatch {
 /// - MUST `ensure_group_starts_where_it_is_told`.
 /// - MUST `a_blocked_read_wakes_on_append`, on any of its streams, and `a_blocked_read_ends_at_its_time`
 ///   with nothing.
-/// - MUST `unblock_ends_a_blocked_read` of that reader, and the call after it if none was blocked.
+/// - MUST `unblock_ends_a_blocked_read`, each of that reader's; if it has none, its next call does
+///   not block.
 /// - MUST `a_cancelled_read_loses_nothing`: entries that were assigned to the consumer of a read
 ///   whose future was dropped are pending for it and come back by `pending_of` and `claim`.
-/// - MUST `read_from_gives_what_comes_after`, to any number of readers alike.
+/// - MUST `read_from_gives_what_comes_after`, to any number of readers alike, and waits for a stream
+///   that does not exist without making it.
+/// - MUST `each_group_of_a_topic_gets_a_copy`; what is recorded of an entry is per group there.
 ///
 /// Settling (`owner` is a consumer of a group, or a fence holder):
-/// - MUST `settle_removes_the_entry_and_counts_it`; on a topic it only acknowledges for that group.
+/// - MUST `settle_removes_the_entry_and_counts_it`.
+/// - MUST `settle_on_a_topic_only_acknowledges`, for that group.
 /// - MUST `settle_by_a_stale_owner_changes_nothing`: [`Ownership::OwnedByOther`].
 /// - MUST `settle_twice_counts_once`: the second is [`Ownership::NotPending`].
 /// - MUST `settle_refuses_totals_that_do_not_add_up` to the entry's count: [`Ownership::Disagrees`].
-/// - MUST `progress_is_absolute`: the same totals twice count once; totals below the stored ones
-///   are [`Ownership::Disagrees`].
+/// - MUST `progress_is_absolute`: the same totals twice count once; totals below the stored ones,
+///   or a bitmap without what is marked there, or with another number of marks than the totals
+///   come to, are [`Ownership::Disagrees`] and change nothing. It resets the idle clock.
+/// - MUST `progress_without_marks_is_a_touch`: it leaves what is stored, and records its attempt.
 /// - MUST `progress_by_a_stale_owner_changes_nothing`.
+/// - MUST `what_is_recorded_can_be_read`: totals, bitmap and attempt, by anybody.
+/// - MUST `only_moves_count_as_moved`: progress or settle with a number of dead or delayed messages
+///   other than was buried and postponed are [`Ownership::Disagrees`].
 /// - MUST `touch_resets_the_idle_clock` of what the consumer owns and changes nothing else.
 /// - MUST `bury_moves_one_message_to_the_dead_letters` and records it as done in the same step;
-///   saying it again adds nothing (it is known by entry and index).
-/// - MUST `postpone_moves_one_message_to_the_delay_set`, likewise once.
+///   saying it again adds nothing (it is known by entry and index) and is [`Ownership::Done`]; of a
+///   message that was done otherwise it is [`Ownership::Disagrees`].
+/// - MUST `bury_into_another_stream_counts_where_it_was`.
+/// - MUST `postpone_moves_one_message_to_the_delay_set`, likewise once; a topic refuses it.
 /// - MUST `due_releases_in_order_of_time`, only what is due, as entries of one message each; a
 ///   release changes `delayed` and `held`, never `appended`.
 /// - MUST `cancel_delayed_removes_once`.
@@ -116,8 +135,9 @@ pub struct ReadBatch {
 ///   [`CLAIM_GRACE`].
 /// - MUST `claim_takes_only_what_is_idle`, of the named consumers or of all, never the caller's own.
 /// - MUST `claim_while_the_owner_touches_takes_nothing`.
-/// - MUST `claim_resumes_after_the_bitmap`: totals, the bitmap of what is done and the number of
-///   deliveries come with the entry.
+/// - MUST `claim_resumes_after_the_bitmap`: totals, the bitmap of what is done, the last attempt and
+///   the number of deliveries come with the entry.
+/// - MUST `claim_tells_what_is_gone`, once: ids that are pending while their entries were trimmed.
 /// - MUST `claim_raises_the_delivery_count`, once each.
 /// - MUST `after_a_claim_the_old_owner_is_stale`.
 /// - MUST `remove_consumer_keeps_pending_entries`: a consumer with pending entries stays.
@@ -129,12 +149,17 @@ pub struct ReadBatch {
 ///   old epoch are [`Ownership::OwnedByOther`].
 ///
 /// Keeping house:
-/// - MUST `trim_removes_what_is_older` and only that.
+/// - MUST `trim_removes_what_is_older` and only that; it refuses the live entries of a counted
+///   stream, which leave by being settled.
 /// - MUST `accounting_adds_up` after any sequence of steps.
 /// - MUST `replay_moves_dead_letters_back`, at most `limit`, oldest first, each once, and counts
 ///   them as appended again.
+/// - MUST `replay_copies_retained_entries`, which stay where they are.
 /// - MUST `dead_letters_are_listed_and_dropped`.
-/// - MUST `delete_removes_all_of_a_stream`.
+/// - MUST `delete_removes_all_of_a_stream`, lanes and dead letters too; a blocked read of it ends
+///   with nothing or waits on.
+/// - MUST `streams_are_listed_by_prefix`.
+/// - MUST `remove_group_forgets_its_pending_entries`; the entries stay.
 /// - MUST `retained_entries_are_kept_after_settling`, when the settle says so, until they are older
 ///   than it says.
 #[async_trait]
@@ -142,7 +167,11 @@ pub trait MessageLog: Send + Sync + fmt::Debug + 'static {
     /// Appends one frame if it is the next of its lane.
     async fn append(&self, request: AppendRequest) -> Result<Append, LogError>;
 
-    /// Makes a group; nothing happens when it exists.
+    /// Makes a stream that holds nothing yet. With `keep` it disappears with all that belongs to it
+    /// when it was not opened again for that time (replies of a process that is gone).
+    async fn open(&self, stream: &StreamName, keep: Option<Duration>) -> Result<(), LogError>;
+
+    /// Makes a group; nothing happens when it exists. Streams of replies have none: refused.
     async fn ensure_group(
         &self,
         stream: &StreamName,
@@ -153,7 +182,8 @@ pub trait MessageLog: Send + Sync + fmt::Debug + 'static {
     /// Removes a group with its pending entries' bookkeeping (of a topic's subscriber that is gone).
     async fn remove_group(&self, stream: &StreamName, group: &str) -> Result<(), LogError>;
 
-    /// Reads new entries as a consumer of a group, waiting for at most `block`.
+    /// Reads new entries as a consumer of a group, waiting for at most `block` until there is
+    /// something on one of the streams.
     ///
     /// # Cancel safety
     /// Entries assigned by a dropped call are pending for the consumer; read them with
@@ -191,6 +221,15 @@ pub trait MessageLog: Send + Sync + fmt::Debug + 'static {
         entries: &[Progress],
     ) -> Result<Vec<Ownership>, LogError>;
 
+    /// What is recorded of entries, as this owner would see it, whoever owns them; `None` where there
+    /// is no such entry. One answer per entry, in order.
+    async fn recorded(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        ids: &[EntryId],
+    ) -> Result<Vec<Option<Recorded>>, LogError>;
+
     /// Resets the idle clock of what is held. One answer per entry, in order.
     async fn touch(
         &self,
@@ -224,7 +263,8 @@ pub trait MessageLog: Send + Sync + fmt::Debug + 'static {
     ) -> Result<Ownership, LogError>;
 
     /// Puts a message into the delay set that was in no entry yet (a delayed send). Answers like
-    /// [`append`](Self::append); the request's count must be 1.
+    /// [`append`](Self::append), the id being the place it would have had; the request's count must
+    /// be 1, and an `id` that is in the set already is refused.
     async fn append_delayed(
         &self,
         request: AppendRequest,
@@ -235,7 +275,8 @@ pub trait MessageLog: Send + Sync + fmt::Debug + 'static {
     /// Takes a delayed message back, by the id it was given. False when it is not there any more.
     async fn cancel_delayed(&self, stream: &StreamName, id: &str) -> Result<bool, LogError>;
 
-    /// Releases delayed messages that are due into the stream, at most `limit`.
+    /// Releases delayed messages that are due into the stream, at most `limit`. On a stream of
+    /// kind topic each group gets them.
     async fn due(&self, stream: &StreamName, limit: usize) -> Result<Due, LogError>;
 
     /// Takes over entries of consumers that are gone.
@@ -269,7 +310,8 @@ pub trait MessageLog: Send + Sync + fmt::Debug + 'static {
     ) -> Result<Vec<Entry>, LogError>;
 
     /// Removes entries with ids below `before`, whoever may still want them (the bus decides that),
-    /// and says how many.
+    /// and says how many. They stay pending where they were pending, until a claim or a settle finds
+    /// that they are gone.
     async fn trim(
         &self,
         stream: &StreamName,

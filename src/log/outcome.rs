@@ -1,4 +1,4 @@
-use super::{Done, Entry, EntryId, Totals};
+use super::{Attempt, Done, Entry, EntryId, Totals};
 
 /// What an append did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Append {
     },
     /// It is not the next of its lane; nothing was stored.
     Gap {
-        /// The last sequence of the lane; 0 when none is known.
+        /// The last sequence of the lane; 0 when none is known (any more).
         last: u64,
     },
     /// The stream does not exist (any more).
@@ -30,8 +30,20 @@ pub enum Ownership {
     NotPending,
     /// Somebody else owns it now; the caller drops what it holds.
     OwnedByOther,
-    /// The totals contradict what is stored; the caller drops what it believes and reads it anew.
+    /// It contradicts what is stored; the caller drops what it believes and reads it anew
+    /// ([`recorded`](super::MessageLog::recorded)).
     Disagrees,
+}
+
+/// What is recorded of an entry that is not settled.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recorded {
+    /// What its messages came to so far.
+    pub totals: Totals,
+    /// Which of them are done.
+    pub done: Done,
+    /// The last try that was begun.
+    pub attempt: Option<Attempt>,
 }
 
 /// An entry that was taken over.
@@ -41,10 +53,8 @@ pub struct ClaimedEntry {
     pub entry: Entry,
     /// Who had it.
     pub previous: String,
-    /// What its messages came to so far.
-    pub totals: Totals,
-    /// Which of them are done.
-    pub done: Done,
+    /// What is recorded of it: work on it goes on after that.
+    pub recorded: Recorded,
     /// How many times it has been delivered, this time included.
     pub deliveries: u64,
 }
@@ -161,6 +171,8 @@ pub struct StreamInfo {
     pub dead_letters: u64,
     /// Retained entries.
     pub retained: u64,
+    /// The fence's epoch and holder.
+    pub fence: Option<(u64, String)>,
     /// What became of its messages (zero for kinds that are not counted).
     pub accounting: Accounting,
 }

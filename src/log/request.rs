@@ -23,6 +23,7 @@ pub struct AppendRequest {
     /// Refuse (with [`Append::Gone`](super::Append::Gone)) instead of making the stream.
     pub must_exist: bool,
     /// Refuse (with [`Append::Full`](super::Append::Full)) above so many held and delayed messages.
+    /// A stream whose messages are not counted ignores it.
     pub backlog_max: Option<u64>,
 }
 
@@ -74,6 +75,9 @@ pub struct ReadGroupRequest {
 }
 
 /// What became of the messages of one entry, absolute. The sum of all is at most its count.
+///
+/// `dead` and `delayed` are raised by bury and postpone alone; progress and settle repeat what those
+/// came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// Handled.
@@ -126,7 +130,20 @@ impl Done {
     }
 }
 
+/// A try at one message, written before its handler runs, so that whoever claims the entry after a
+/// crash knows which message was being handled and for the how manieth time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// The message's index in its entry.
+    pub index: u32,
+    /// Which try it is, from 1.
+    pub number: u32,
+}
+
 /// What has been done of one entry so far.
+///
+/// With nothing marked as done it only touches the entry (and records the attempt, if there is
+/// one), whatever is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// The entry.
@@ -135,8 +152,10 @@ pub struct Progress {
     pub count: u32,
     /// What became of them.
     pub totals: Totals,
-    /// Which ones are done; as many as the sum of the totals.
+    /// Which ones are done; as many as the sum of the totals, and all that were recorded before.
     pub done: Done,
+    /// The try that begins now; `None` leaves what is stored.
+    pub attempt: Option<Attempt>,
 }
 
 /// The end of one entry.
@@ -148,12 +167,13 @@ pub struct Settle {
     pub count: u32,
     /// What became of them; the sum is `count`.
     pub totals: Totals,
-    /// Keep a copy among the retained entries, and drop those older than this.
+    /// Keep a copy among the retained entries, and drop those settled longer ago than this. A topic
+    /// ignores it: it keeps its entries anyway.
     pub retain: Option<Duration>,
 }
 
-/// One message of an entry, and what the entry looks like once it is moved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One message of an entry that is moved out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     /// The entry.
     pub id: EntryId,
@@ -170,11 +190,13 @@ pub struct BuryRequest {
     pub mark: Mark,
     /// The dead letter: a frame of one message that holds its reason too.
     pub letter: Bytes,
-    /// Where to: this stream's own dead letters, or those of another (an inbox whose owner is gone).
+    /// Where to: this stream's own dead letters, or those of another (an inbox whose owner is gone, a
+    /// subscriber of a topic). Where the other sits in another slot the letter is written there
+    /// first, known by stream, entry and index, and the message is marked after that.
     pub into: Option<StreamName>,
 }
 
-/// One message to the delay set.
+/// One message to the delay set (of a counted stream: what a topic releases goes to every group).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostponeRequest {
     /// Which message.
@@ -198,7 +220,8 @@ pub struct ClaimRequest {
     pub limit: usize,
 }
 
-/// The parts of a stream that can be listed.
+/// The parts of a stream that can be listed. Dead letters and retained entries have ids of their
+/// own, which say when they came there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
     /// Entries that are not settled.

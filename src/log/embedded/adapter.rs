@@ -1,0 +1,450 @@
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::{
+    EmbeddedLog, Now, Shared,
+    read::Read,
+    record::{Move, Moved},
+    stream::Stream,
+};
+use crate::{
+    Incarnation,
+    log::{
+        Append, AppendRequest, BuryRequest, Claim, ClaimRequest, Consumer, Due, Entry, EntryId,
+        FRAME_BYTES_MAX, Fence, LogError, Mark, MessageLog, Owner, Ownership, Place,
+        PostponeRequest, Progress, ReadBatch, ReadGroupRequest, Recorded, ReplayRequest, Replayed,
+        Settle, Start, StreamInfo, StreamKind, StreamName,
+    },
+};
+
+#[async_trait]
+impl MessageLog for EmbeddedLog {
+    async fn append(&self, request: AppendRequest) -> Result<Append, LogError> {
+        let now = self.shared.admit(&request)?;
+        Ok(self.shared.with_made(&request.stream, |stream| stream.append(&request, now)))
+    }
+
+    async fn open(&self, stream: &StreamName, keep: Option<Duration>) -> Result<(), LogError> {
+        self.shared.with_made(stream, |stream| stream.open(keep, Instant::now()));
+        self.shared.sweep();
+        Ok(())
+    }
+
+    async fn ensure_group(
+        &self,
+        stream: &StreamName,
+        group: &str,
+        start: Start,
+    ) -> Result<(), LogError> {
+        check_grouped(stream)?;
+        self.shared.with_made(stream, |stream| {
+            stream.ensure_group(group, start);
+        });
+        Ok(())
+    }
+
+    async fn remove_group(&self, stream: &StreamName, group: &str) -> Result<(), LogError> {
+        self.shared.with(stream, |stream| {
+            stream.groups.remove(group);
+            stream.waiters.end_group(group);
+        });
+        Ok(())
+    }
+
+    async fn read_group(&self, request: ReadGroupRequest) -> Result<Vec<ReadBatch>, LogError> {
+        check_limit(request.count)?;
+        request.streams.iter().try_for_each(check_grouped)?;
+        let read = Read {
+            shared: &self.shared,
+            reader: &request.consumer.name,
+            group: Some(&request.consumer.group),
+            streams: request.streams.iter().map(|stream| (stream, EntryId::MIN)).collect(),
+            limit: request.count,
+        };
+        Ok(read.run(request.block).await)
+    }
+
+    async fn pending_of(
+        &self,
+        stream: &StreamName,
+        consumer: &Consumer,
+        limit: usize,
+    ) -> Result<Vec<Entry>, LogError> {
+        let pending = self.shared.with(stream, |stream| {
+            let group = stream.groups.get(&consumer.group)?;
+            Some(group.pending_of(&stream.live, &consumer.name, limit))
+        });
+        Ok(pending.flatten().unwrap_or_default())
+    }
+
+    async fn read_from(
+        &self,
+        streams: &[(StreamName, EntryId)],
+        reader: &str,
+        limit: usize,
+        block: Duration,
+    ) -> Result<Vec<ReadBatch>, LogError> {
+        check_limit(limit)?;
+        let streams = streams.iter().map(|(stream, after)| (stream, *after)).collect();
+        let read = Read { shared: &self.shared, reader, group: None, streams, limit };
+        Ok(read.run(block).await)
+    }
+
+    async fn unblock(&self, reader: &str) -> Result<(), LogError> {
+        self.shared.readers.unblock(reader);
+        Ok(())
+    }
+
+    async fn progress(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        entries: &[Progress],
+    ) -> Result<Vec<Ownership>, LogError> {
+        check_owner(stream, owner)?;
+        let now = Instant::now();
+        self.shared.each(stream, entries, |stream, step| stream.progress(owner, step, now))
+    }
+
+    async fn recorded(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        ids: &[EntryId],
+    ) -> Result<Vec<Option<Recorded>>, LogError> {
+        let recorded = self.shared.with(stream, |stream| {
+            ids.iter().map(|id| stream.recorded(owner, *id)).collect::<Vec<_>>()
+        });
+        Ok(recorded.unwrap_or_else(|| vec![None; ids.len()]))
+    }
+
+    async fn touch(
+        &self,
+        stream: &StreamName,
+        consumer: &Consumer,
+        ids: &[EntryId],
+    ) -> Result<Vec<Ownership>, LogError> {
+        let (owner, now) = (Owner::Consumer(consumer.clone()), Instant::now());
+        self.shared.each(stream, ids, |stream, id| stream.touch(&owner, *id, now))
+    }
+
+    async fn settle(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        entries: &[Settle],
+    ) -> Result<Vec<Ownership>, LogError> {
+        check_owner(stream, owner)?;
+        let now = self.shared.now();
+        self.shared.each(stream, entries, |stream, end| stream.settle(owner, end, now))
+    }
+
+    async fn bury(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        request: BuryRequest,
+    ) -> Result<Ownership, LogError> {
+        check_owner(stream, owner)?;
+        check_mark(&request.mark)?;
+        check_frame(&request.letter)?;
+        let now_ms = self.shared.now().ms;
+        let BuryRequest { mark, letter, into } = request;
+        match into.filter(|into| into != stream) {
+            Some(into) => Ok(self.shared.bury_into(stream, &into, owner, mark, letter)),
+            None => self.shared.move_one(stream, owner, mark, Move::Bury, |stream| {
+                stream.dead.push(now_ms, letter, 1);
+            }),
+        }
+    }
+
+    async fn postpone(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        request: PostponeRequest,
+    ) -> Result<Ownership, LogError> {
+        check_owner(stream, owner)?;
+        check_mark(&request.mark)?;
+        check_frame(&request.frame)?;
+        if !stream.is_counted() {
+            let what = "a message of a topic can't be postponed: every group would get it again";
+            return Err(LogError::Refused(what.to_owned()));
+        }
+        let PostponeRequest { mark, frame, due_ms } = request;
+        self.shared.move_one(stream, owner, mark, Move::Postpone, |stream| {
+            stream.delay.insert(due_ms, None, frame);
+        })
+    }
+
+    async fn append_delayed(
+        &self,
+        request: AppendRequest,
+        id: &str,
+        due_ms: u64,
+    ) -> Result<Append, LogError> {
+        let now = self.shared.admit(&request)?;
+        if request.count != 1 {
+            return Err(LogError::Refused("a delayed frame holds one message".to_owned()));
+        }
+        let append = |stream: &mut Stream| stream.append_delayed(&request, id, due_ms, now);
+        self.shared.with_made(&request.stream, append)
+    }
+
+    async fn cancel_delayed(&self, stream: &StreamName, id: &str) -> Result<bool, LogError> {
+        Ok(self.shared.with(stream, |stream| stream.cancel_delayed(id)).unwrap_or(false))
+    }
+
+    async fn due(&self, stream: &StreamName, limit: usize) -> Result<Due, LogError> {
+        let now_ms = self.shared.now().ms;
+        Ok(self.shared.with(stream, |stream| stream.due(limit, now_ms)).unwrap_or_default())
+    }
+
+    async fn claim(&self, stream: &StreamName, request: ClaimRequest) -> Result<Claim, LogError> {
+        let now = Instant::now();
+        if now.saturating_duration_since(self.shared.started) < self.shared.claim_grace {
+            return Ok(Claim::Grace);
+        }
+        let taken = self.shared.with(stream, |stream| stream.claim(&request, now));
+        Ok(taken.unwrap_or(Claim::Taken { entries: Vec::new(), gone: Vec::new() }))
+    }
+
+    async fn remove_consumer(
+        &self,
+        stream: &StreamName,
+        consumer: &Consumer,
+    ) -> Result<bool, LogError> {
+        let removed = self.shared.with(stream, |stream| {
+            let group = stream.groups.get_mut(&consumer.group);
+            group.is_some_and(|group| group.remove_consumer(&consumer.name))
+        });
+        Ok(removed.unwrap_or(false))
+    }
+
+    async fn forget_producer(
+        &self,
+        stream: &StreamName,
+        producer: Incarnation,
+    ) -> Result<(), LogError> {
+        self.shared.with(stream, |stream| stream.lanes.forget(producer, Instant::now()));
+        Ok(())
+    }
+
+    async fn fence(&self, stream: &StreamName, epoch: u64, owner: &str) -> Result<Fence, LogError> {
+        Ok(self.shared.with_made(stream, |stream| stream.raise_fence(epoch, owner)))
+    }
+
+    async fn range(
+        &self,
+        stream: &StreamName,
+        place: Place,
+        from: EntryId,
+        to: EntryId,
+        limit: usize,
+    ) -> Result<Vec<Entry>, LogError> {
+        let listed = self.shared.with(stream, |stream| stream.part(place).range(from, to, limit));
+        Ok(listed.unwrap_or_default())
+    }
+
+    async fn trim(
+        &self,
+        stream: &StreamName,
+        place: Place,
+        before: EntryId,
+    ) -> Result<u64, LogError> {
+        if stream.is_counted() && place == Place::Live {
+            let what = "live entries of a counted stream leave by being settled";
+            return Err(LogError::Refused(what.to_owned()));
+        }
+        Ok(self.shared.with(stream, |stream| stream.trim(place, before)).unwrap_or(0))
+    }
+
+    async fn replay(
+        &self,
+        stream: &StreamName,
+        request: ReplayRequest,
+    ) -> Result<Replayed, LogError> {
+        if request.from == Place::Live {
+            return Err(LogError::Refused("live entries can't be replayed".to_owned()));
+        }
+        for (_, count, frame) in &request.frames {
+            check_frame(frame)?;
+            check_count(*count)?;
+        }
+        let now_ms = self.shared.now().ms;
+        let replayed = self.shared.with(stream, |stream| stream.replay(&request, now_ms));
+        Ok(replayed.unwrap_or_default())
+    }
+
+    async fn drop_dead(&self, stream: &StreamName, ids: &[EntryId]) -> Result<u64, LogError> {
+        let dropped = self.shared.with(stream, |stream| {
+            ids.iter().filter(|id| stream.dead.remove(**id).is_some()).count() as u64
+        });
+        Ok(dropped.unwrap_or(0))
+    }
+
+    async fn info(&self, stream: &StreamName) -> Result<Option<StreamInfo>, LogError> {
+        Ok(self.shared.with(stream, |stream| stream.info()))
+    }
+
+    async fn streams(&self, prefix: &str) -> Result<Vec<StreamName>, LogError> {
+        self.shared.sweep();
+        let all = self.shared.names().into_iter();
+        let wanted =
+            all.filter(|(name, stream)| name.unit().starts_with(prefix) && stream.lock().exists);
+        let mut names: Vec<_> = wanted.map(|(name, _)| name).collect();
+        names.sort_by(|a, b| (a.unit(), a.kind()).cmp(&(b.unit(), b.kind())));
+        Ok(names)
+    }
+
+    async fn delete(&self, stream: &StreamName) -> Result<bool, LogError> {
+        Ok(self.shared.delete(stream))
+    }
+
+    async fn now_ms(&self) -> Result<u64, LogError> {
+        Ok(self.shared.now().ms)
+    }
+}
+
+impl Shared {
+    /// Checks what can be said of a frame before its stream is looked at. Memory comes first, as in
+    /// a server that refuses a script at its door.
+    fn admit(&self, request: &AppendRequest) -> Result<Now, LogError> {
+        check_frame(&request.frame)?;
+        check_count(request.count)?;
+        if request.first == 0 || request.first.checked_add(u64::from(request.count)).is_none() {
+            return Err(LogError::Refused("sequences start at 1 and must not wrap".to_owned()));
+        }
+        self.memory.check_room(request.frame.len())?;
+        Ok(self.now())
+    }
+
+    fn each<T>(
+        &self,
+        name: &StreamName,
+        items: &[T],
+        mut act: impl FnMut(&mut Stream, &T) -> Ownership,
+    ) -> Result<Vec<Ownership>, LogError> {
+        let answers = self
+            .with(name, |stream| items.iter().map(|item| act(stream, item)).collect::<Vec<_>>());
+        Ok(answers.unwrap_or_else(|| vec![Ownership::NotPending; items.len()]))
+    }
+
+    fn move_one(
+        &self,
+        name: &StreamName,
+        owner: &Owner,
+        mark: Mark,
+        to: Move,
+        put: impl FnOnce(&mut Stream),
+    ) -> Result<Ownership, LogError> {
+        let moved = self.with(name, |stream| match stream.probe_move(owner, mark, to) {
+            Ok(Moved::Fresh) => {
+                put(stream);
+                stream.record_move(owner, mark, to);
+                Ownership::Done
+            }
+            other => answer(other),
+        });
+        Ok(moved.unwrap_or(Ownership::NotPending))
+    }
+
+    /// Buries into another stream: both are locked, in the order of their names.
+    fn bury_into(
+        &self,
+        from: &StreamName,
+        into: &StreamName,
+        owner: &Owner,
+        mark: Mark,
+        letter: Bytes,
+    ) -> Ownership {
+        loop {
+            let Some(source) = self.find(from) else { return Ownership::NotPending };
+            let target = self.find_or_add(into);
+            let (mut source, mut target) = if from < into {
+                let source = source.lock();
+                (source, target.lock())
+            } else {
+                let target = target.lock();
+                (source.lock(), target)
+            };
+            if source.is_detached || target.is_detached {
+                continue;
+            }
+            self.end_if_over(&mut source);
+            self.end_if_over(&mut target);
+            let moved = source.probe_move(owner, mark, Move::Bury);
+            if moved == Ok(Moved::Fresh) {
+                target.exists = true;
+                target.dead.push(self.now().ms, letter, 1);
+                source.record_move(owner, mark, Move::Bury);
+            }
+            drop((source, target));
+            self.vacate(into);
+            return if moved == Ok(Moved::Fresh) { Ownership::Done } else { answer(moved) };
+        }
+    }
+
+    /// Removes streams whose time is over.
+    fn sweep(&self) {
+        let now = Instant::now();
+        let is_over = |stream: &Arc<Mutex<Stream>>| stream.lock().is_over(now);
+        for (name, _) in self.names().iter().filter(|(_, stream)| is_over(stream)) {
+            // Looking at it ends it.
+            self.with_made(name, |_| ());
+        }
+    }
+}
+
+fn answer(moved: Result<Moved, Ownership>) -> Ownership {
+    match moved {
+        Ok(Moved::Fresh | Moved::Already) => Ownership::Done,
+        Ok(Moved::Contradiction) => Ownership::Disagrees,
+        Err(standing) => standing,
+    }
+}
+
+fn check_frame(frame: &Bytes) -> Result<(), LogError> {
+    match frame.len() {
+        0 => Err(LogError::Refused("the frame is empty".to_owned())),
+        bytes if bytes > FRAME_BYTES_MAX => Err(LogError::Refused(format!(
+            "the frame has {bytes} bytes, more than {FRAME_BYTES_MAX}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_count(count: u32) -> Result<(), LogError> {
+    let refused = || LogError::Refused("a frame holds at least one message".to_owned());
+    if count == 0 { Err(refused()) } else { Ok(()) }
+}
+
+fn check_mark(mark: &Mark) -> Result<(), LogError> {
+    if mark.index < mark.count {
+        return Ok(());
+    }
+    Err(LogError::Refused(format!("message {} of an entry of {}", mark.index, mark.count)))
+}
+
+fn check_limit(limit: usize) -> Result<(), LogError> {
+    let refused = || LogError::Refused("a read takes at least one entry".to_owned());
+    if limit == 0 { Err(refused()) } else { Ok(()) }
+}
+
+fn check_grouped(stream: &StreamName) -> Result<(), LogError> {
+    if stream.kind() != StreamKind::Replies {
+        return Ok(());
+    }
+    Err(LogError::Refused(format!("{stream} holds replies and has no groups")))
+}
+
+fn check_owner(stream: &StreamName, owner: &Owner) -> Result<(), LogError> {
+    if matches!(owner, Owner::Fence { .. }) && stream.kind() == StreamKind::Topic {
+        return Err(LogError::Refused(format!("{stream} is a topic and has no fence")));
+    }
+    Ok(())
+}
