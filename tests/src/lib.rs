@@ -1,3 +1,5 @@
 //! What the integration tests share.
 
+#[cfg(doctest)]
+mod book;
 pub mod tier;
