@@ -6,7 +6,7 @@ extern crate self as callboard;
 
 mod actor;
 mod address;
-mod bus;
+pub mod bus;
 mod error;
 mod host;
 mod id;

@@ -48,7 +48,7 @@ impl<A: Handler<M>, M: Message> RowOps<A> for Typed<M> {
 
     fn decode(&self, codec: Codec, bytes: &[u8]) -> Result<A::Inbox, CodecError> {
         let wire = self.0.ok_or_else(|| {
-            CodecError::new(format!("{} is handled for senders in its process only", M::NAME))
+            CodecError::Decode(format!("{} is handled for senders in its process only", M::NAME))
         })?;
         let message = (wire.decode)(codec, bytes)?;
         Ok(A::__wrap(Envelope { message, reply: ReplyTo::NOBODY }))

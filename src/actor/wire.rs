@@ -44,7 +44,7 @@ impl<M: Wire> WireFns<M> {
             decode: |codec, bytes| codec::decode(codec, bytes),
             encode_outcome: |codec, outcome, into| {
                 let outcome: &M::Outcome = outcome.downcast_ref().ok_or_else(|| {
-                    CodecError::new(format!("the outcome is not that of {}", M::NAME))
+                    CodecError::Encode(format!("the outcome is not that of {}", M::NAME))
                 })?;
                 codec::encode(codec, outcome, into)
             },

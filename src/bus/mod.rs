@@ -1,2 +1,4 @@
-//! Messages between processes.
-pub(crate) mod codec;
+//! The bus: messages between processes, over the log port.
+pub mod codec;
+pub mod frame;
+pub mod keys;

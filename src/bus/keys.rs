@@ -1,0 +1,49 @@
+//! Names of the streams. The part in braces is what one slot of a Redis Cluster holds together.
+
+use crate::{
+    id::{Incarnation, Name},
+    log::{StreamKind, StreamName},
+};
+
+/// The inbox of one process incarnation.
+pub fn inbox(cluster: &Name, incarnation: Incarnation) -> StreamName {
+    StreamName::new(StreamKind::Inbox, format!("cb:{cluster}:{{n:{incarnation}}}"))
+}
+
+/// The replies to one process incarnation.
+pub fn replies(cluster: &Name, incarnation: Incarnation) -> StreamName {
+    StreamName::new(StreamKind::Replies, format!("cb:{cluster}:{{r:{incarnation}}}"))
+}
+
+/// The durable tells of one partition of a service (0 when it has no partitions).
+pub fn service(cluster: &Name, service: &Name, partition: u32) -> StreamName {
+    StreamName::new(StreamKind::Service, format!("cb:{cluster}:{{s:{service}:{partition}}}"))
+}
+
+/// A topic.
+pub fn topic(cluster: &Name, topic: &Name) -> StreamName {
+    StreamName::new(StreamKind::Topic, format!("cb:{cluster}:{{t:{topic}}}"))
+}
+
+/// Where dead letters of all inboxes lie, since an inbox goes with its process.
+pub fn dead_letters_of_nodes(cluster: &Name) -> StreamName {
+    StreamName::new(StreamKind::Service, format!("cb:{cluster}:{{dlq}}:nodes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_table() {
+        let shop = Name::new("shop").unwrap();
+        let orders = Name::new("orders").unwrap();
+        let incarnation = Incarnation::from_u128(0xab);
+        let number = "000000000000000000000000000000ab";
+        assert_eq!(inbox(&shop, incarnation).to_string(), format!("cb:shop:{{n:{number}}}:in"));
+        assert_eq!(replies(&shop, incarnation).to_string(), format!("cb:shop:{{r:{number}}}:rep"));
+        assert_eq!(service(&shop, &orders, 3).to_string(), "cb:shop:{s:orders:3}:in");
+        assert_eq!(topic(&shop, &orders).to_string(), "cb:shop:{t:orders}:log");
+        assert_eq!(dead_letters_of_nodes(&shop).unit(), "cb:shop:{dlq}:nodes");
+    }
+}
