@@ -5,29 +5,31 @@ use crate::source::{files, lines_with, read, shown, tokens};
 /// The only file that may depend on the system it runs on.
 const PLATFORM: &str = "src/platform.rs";
 
-/// Names that exist on Unix only, or ask which system this is.
-const UNIX_ONLY: [&str; 14] = [
-    "unix",
-    "libc",
-    "nix",
-    "rustix",
-    "signal_hook",
-    "SignalKind",
-    "UnixStream",
-    "UnixListener",
-    "UnixDatagram",
-    "target_os",
-    "target_family",
-    "linux",
-    "macos",
-    "windows",
+/// What exists on one system only, or asks which system this is.
+const ONE_SYSTEM: [&[&str]; 13] = [
+    &["unix"],
+    &["libc"],
+    &["nix"],
+    &["rustix"],
+    &["signal_hook"],
+    &["SignalKind"],
+    &["UnixStream"],
+    &["UnixListener"],
+    &["UnixDatagram"],
+    &["target_os"],
+    &["target_family"],
+    // Slices have a method of this name.
+    &["(", "windows", ")"],
+    &["os", ":", ":", "windows"],
 ];
 
-fn unix_only(text: &str) -> Vec<(usize, &'static str)> {
+fn one_system(text: &str) -> Vec<(usize, String)> {
     let tokens = tokens(text);
-    let mut found: Vec<_> = UNIX_ONLY
+    let mut found: Vec<_> = ONE_SYSTEM
         .into_iter()
-        .flat_map(|name| lines_with(&tokens, &[name]).into_iter().map(move |line| (line, name)))
+        .flat_map(|wanted| {
+            lines_with(&tokens, wanted).into_iter().map(|line| (line, wanted.concat()))
+        })
         .collect();
     found.sort_unstable();
     found
@@ -40,7 +42,7 @@ fn code_for_one_system_stays_in_the_platform_module() {
         if shown(&file) == PLATFORM {
             continue;
         }
-        for (line, name) in unix_only(&read(&file)) {
+        for (line, name) in one_system(&read(&file)) {
             wrong.push(format!("{}:{line}: `{name}`", shown(&file)));
         }
     }
@@ -60,7 +62,7 @@ fn the_platform_module_has_a_fallback() {
 }
 
 #[test]
-fn unix_only_code_is_caught() {
+fn code_for_one_system_is_caught() {
     let samples = [
         "use std::os::unix::fs::PermissionsExt;",
         "use std::os::{unix, raw};",
@@ -68,9 +70,13 @@ fn unix_only_code_is_caught() {
         "fn f() { unsafe { libc::getpid() }; }",
         "use tokio::signal::unix::{SignalKind, signal};",
         "#[cfg(target_os = \"linux\")]\nfn f() {}",
+        "#[cfg(windows)]\nfn f() {}",
+        "#[cfg(not(windows))]\nfn f() {}",
+        "use std::os::windows::io::AsHandle;",
     ];
     for sample in samples {
-        assert!(!unix_only(sample).is_empty(), "not caught: {sample}");
+        assert!(!one_system(sample).is_empty(), "not caught: {sample}");
     }
-    assert!(unix_only("/// On unix.\nfn f() -> &'static str { \"unix\" }").is_empty());
+    assert!(one_system("fn f(x: &[u8]) { x.windows(2); }").is_empty());
+    assert!(one_system("/// On unix.\nfn f() -> &'static str { \"unix\" }").is_empty());
 }

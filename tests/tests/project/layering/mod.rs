@@ -150,6 +150,16 @@ fn a_name_counts_as_what_it_is_re_exported_from() {
 }
 
 #[test]
+fn a_module_in_a_file_of_another_name_is_read() {
+    let found = sample(&[
+        ("lib.rs", "mod bus; #[path = \"box.rs\"] mod mailbox;"),
+        ("bus/mod.rs", ""),
+        ("box.rs", "use crate::bus::Lane;"),
+    ]);
+    assert!(found.len() == 1 && found[0].contains("src/box.rs:1"), "{found:?}");
+}
+
+#[test]
 fn tests_within_a_module_are_exempt() {
     let found = sample(&[
         ("lib.rs", "mod bus; mod mailbox;"),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use syn::{
-    Attribute, Item, ItemMod, ItemUse, Macro, Meta, UseTree, Visibility,
+    Attribute, Expr, ExprLit, Item, ItemMod, ItemUse, Lit, Macro, Meta, UseTree, Visibility,
     spanned::Spanned,
     visit::{self, Visit},
 };
@@ -157,14 +157,28 @@ impl Tree {
                 self.module(path, file, &inner_folder, items, exempt, load);
                 continue;
             }
-            let candidates = [folder.join(format!("{name}.rs")), inner_folder.join("mod.rs")];
+            let candidates = match explicit_path(&module.attrs) {
+                Some(explicit) => vec![file.with_file_name(explicit)],
+                None => vec![folder.join(format!("{name}.rs")), inner_folder.join("mod.rs")],
+            };
             let found = candidates.iter().find_map(|file| Some((file, load(file)?)));
             let Some((file, text)) = found else {
-                panic!("{}: no file for `mod {name}`; `#[path]` is not used here", file.display())
+                panic!("{}: no file for `mod {name}`", file.display())
             };
             self.file(path, file, inner_folder, &text, exempt, load);
         }
     }
+}
+
+/// What `#[path = ".."]` says.
+fn explicit_path(attributes: &[Attribute]) -> Option<String> {
+    attributes.iter().find_map(|attribute| match &attribute.meta {
+        Meta::NameValue(pair) if pair.path.is_ident("path") => match &pair.value {
+            Expr::Lit(ExprLit { lit: Lit::Str(path), .. }) => Some(path.value()),
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 fn exported_macro(item: &Item) -> Option<String> {
