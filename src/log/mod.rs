@@ -26,11 +26,8 @@ pub use request::{
     AppendRequest, Attempt, BuryRequest, ClaimRequest, Consumer, Disposal, Done, Mark, Owner,
     Place, PostponeRequest, Progress, ReadGroupRequest, ReplayRequest, Settle, Start, Totals,
 };
-pub use stream::{EntryId, StreamKind, StreamName};
+pub use stream::{EntryId, FRAME_BYTES_MAX, StreamKind, StreamName};
 
-/// The largest frame in bytes that a log must take: one message of the largest size, alone, with
-/// its header.
-pub const FRAME_BYTES_MAX: usize = 1_100_000;
 /// How long a log must have been up before it gives away entries of consumers that seem to be gone.
 pub const CLAIM_GRACE: Duration = Duration::from_secs(35);
 

@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::LogError;
 
+/// The largest frame in bytes that a log must take: one message of the largest size, alone, with
+/// its header.
+pub const FRAME_BYTES_MAX: usize = 1_100_000;
+
 /// The place of an entry in its stream: milliseconds of the log's clock, then a number within them.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,

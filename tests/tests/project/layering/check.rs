@@ -60,7 +60,9 @@ fn objection(tree: &Tree, from: &ModulePath, layer: u8, import: &Import) -> Opti
         ));
     }
     let same_port = from.first() == target.first();
-    if layer == PORTS && aim != 0 && !same_port {
+    // The words of the other port are vocabulary for the layers above, not for this one.
+    let other_port = !same_port && layer_of(&target[..1]) == Some(PORTS);
+    if layer == PORTS && !same_port && (aim != 0 || other_port) {
         return Some(format!(
             "is not for `{here}`: a port and its adapters see layer 0 and themselves, \
              not `{there}` (layer {aim})"
