@@ -1,6 +1,9 @@
 //! Conformance suites of the ports and the test kit.
 
 pub mod kv_suite;
+pub mod log_suite;
 
 #[doc(inline)]
 pub use crate::__kv_suite as kv_suite;
+#[doc(inline)]
+pub use crate::__log_suite as log_suite;

@@ -2,3 +2,4 @@
 //! adapter that was broken on purpose.
 
 mod kv;
+mod log;
