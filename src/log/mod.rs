@@ -93,8 +93,8 @@ pub struct ReadBatch {
 /// - MUST `read_group_makes_its_group_at_the_beginning`: a group that does not exist reads from the
 ///   first entry; making a group that exists changes nothing.
 /// - MUST `ensure_group_starts_where_it_is_told`.
-/// - MUST `a_blocked_read_wakes_on_append`, on any of its streams, and `a_blocked_read_ends_at_its_time`
-///   with nothing.
+/// - MUST `a_blocked_read_wakes_on_append`, on any of its streams.
+/// - MUST `a_blocked_read_ends_at_its_time`, with nothing.
 /// - MUST `unblock_ends_a_blocked_read`, each of that reader's; if it has none, its next call does
 ///   not block.
 /// - MUST `a_cancelled_read_loses_nothing`: entries that were assigned to the consumer of a read
