@@ -4,4 +4,6 @@
 mod broken;
 mod fault;
 mod faults;
+mod model;
 mod suite;
+mod threads;
