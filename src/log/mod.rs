@@ -260,8 +260,8 @@ pub trait MessageLog: Send + Sync + fmt::Debug + 'static {
     ) -> Result<Ownership, LogError>;
 
     /// Puts a message into the delay set that was in no entry yet (a delayed send). Answers like
-    /// [`append`](Self::append), the id being the place it would have had; the request's count must
-    /// be 1, and an `id` that is in the set already is refused.
+    /// [`append`](Self::append), but the id of `Stored` is no entry's and only tells the log's clock;
+    /// the request's count must be 1, and an `id` that is in the set already is refused.
     async fn append_delayed(
         &self,
         request: AppendRequest,

@@ -159,6 +159,10 @@ pub struct Progress {
 }
 
 /// The end of one entry.
+///
+/// A log need not know how many messages an entry holds but by the `count` given here, in
+/// [`Progress`] and in [`Mark`]; one that does answers
+/// [`Ownership::Disagrees`](super::Ownership::Disagrees) to another number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settle {
     /// The entry.

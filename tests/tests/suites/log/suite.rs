@@ -49,10 +49,16 @@ fn the_contract_and_the_suite_name_the_same_cases() {
     assert!(lacking.is_empty(), "in the contract or in the suite only: {lacking:?}");
 }
 
-/// Several threads and the real clock, as a log on a server has them.
+/// Several threads and the real clock, as a log on a server has them. All cases at once, each on a
+/// log of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_log_passes_in_real_time_too() {
-    let failed = log_suite::run_all(&InRealTime).await;
+    let mut running = tokio::task::JoinSet::new();
+    for case in log_suite::cases() {
+        running.spawn(async { (case.name, log_suite::run_case(&InRealTime, case.name).await) });
+    }
+    let verdicts = running.join_all().await;
+    let failed: Vec<_> = verdicts.iter().filter(|(_, verdict)| verdict.is_err()).collect();
     assert!(failed.is_empty(), "{failed:?}");
 }
 
@@ -66,6 +72,6 @@ impl LogFactory for InRealTime {
     }
 
     fn timing(&self) -> Timing {
-        Timing { tick: Duration::from_millis(15), patience: Duration::from_secs(1) }
+        Timing { tick: Duration::from_millis(50), patience: Duration::from_secs(4) }
     }
 }

@@ -21,7 +21,7 @@ use tokio::{
 
 const FRAMES: u64 = 600;
 /// Longer than the test may take: a read that gets there has missed its wake-up.
-const BLOCK: Duration = Duration::from_secs(30);
+const BLOCK: Duration = Duration::from_secs(20);
 
 fn streams() -> Vec<StreamName> {
     let name = |at| StreamName::new(StreamKind::Service, format!("cb:threads:{{s:orders:{at}}}"));
@@ -43,7 +43,7 @@ async fn produce(log: EmbeddedLog, stream: StreamName, lane: u32, pause: bool) {
         let answer = log.append(request).await.unwrap();
         assert!(matches!(answer, Append::Stored(_)), "{answer:?}");
         // Every now and then all consumers are asleep.
-        if pause && first % 50 == 0 {
+        if pause && first.is_multiple_of(50) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -68,7 +68,7 @@ async fn consume(log: EmbeddedLog, at: u64, settled: Arc<AtomicU64>, total: u64)
             block: BLOCK,
         };
         let read = log.read_group(request);
-        let read = if at % 2 == 0 && rng.u32(..4) == 0 {
+        let read = if at.is_multiple_of(2) && rng.u32(..4) == 0 {
             timeout(Duration::from_micros(rng.u64(..2000)), read).await
         } else {
             Ok(read.await)
@@ -111,4 +111,54 @@ async fn blocked_reads_on_several_threads_miss_no_entry() {
         assert_eq!((info.length, info.accounting.handled), (0, FRAMES * 2));
     }
     assert_eq!(log.memory_bytes(), 0);
+}
+
+/// One frame at a time, appended just when the consumer has looked and is about to block: from
+/// another thread, which spins so as to be there in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_append_between_looking_and_blocking_is_not_missed() {
+    const ROUNDS: u64 = 30_000;
+    let log = EmbeddedLog::new();
+    let stream = streams().remove(0);
+    let taken = Arc::new(AtomicU64::new(0));
+    let producer = {
+        let (log, stream, taken) = (log.clone(), stream.clone(), Arc::clone(&taken));
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let mut rng = fastrand::Rng::with_seed(1);
+            for first in 1..=ROUNDS {
+                while taken.load(Ordering::SeqCst) + 1 < first {
+                    std::hint::spin_loop();
+                }
+                (0..rng.u32(..400)).for_each(|_| std::hint::spin_loop());
+                let request = AppendRequest {
+                    stream: stream.clone(),
+                    producer: Incarnation::from_u128(1),
+                    lane: 1,
+                    first,
+                    count: 1,
+                    frame: Bytes::from_static(b"frame"),
+                    must_exist: false,
+                    backlog_max: None,
+                };
+                let answer = runtime.block_on(log.append(request)).unwrap();
+                assert!(matches!(answer, Append::Stored(_)), "{answer:?}");
+            }
+        })
+    };
+    let consumer = Consumer { group: "g".into(), name: "c0".into() };
+    for round in 1..=ROUNDS {
+        let streams = vec![stream.clone()];
+        let request =
+            ReadGroupRequest { streams, consumer: consumer.clone(), count: 1, block: BLOCK };
+        let read = timeout(BLOCK / 4, log.read_group(request)).await;
+        let read = read.unwrap_or_else(|_| {
+            // Lets the producer end before the test does.
+            taken.store(ROUNDS, Ordering::SeqCst);
+            panic!("the wake-up of round {round} was missed")
+        });
+        assert_eq!(read.unwrap().len(), 1);
+        taken.store(round, Ordering::SeqCst);
+    }
+    producer.join().unwrap();
 }
