@@ -1,23 +1,15 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{
-    EmbeddedLog, Now, Shared,
-    read::Read,
-    record::{Move, Moved},
-    stream::Stream,
-};
+use super::{EmbeddedLog, check, read::Read, record::Move, stream::Stream};
 use crate::{
     Incarnation,
     log::{
         Append, AppendRequest, BuryRequest, Claim, ClaimRequest, Consumer, Due, Entry, EntryId,
-        FRAME_BYTES_MAX, Fence, LogError, Mark, MessageLog, Owner, Ownership, Place,
-        PostponeRequest, Progress, ReadBatch, ReadGroupRequest, Recorded, ReplayRequest, Replayed,
-        Settle, Start, StreamInfo, StreamKind, StreamName,
+        Fence, LogError, MessageLog, Owner, Ownership, Place, PostponeRequest, Progress, ReadBatch,
+        ReadGroupRequest, Recorded, ReplayRequest, Replayed, Settle, Start, StreamInfo, StreamName,
     },
 };
 
@@ -40,7 +32,7 @@ impl MessageLog for EmbeddedLog {
         group: &str,
         start: Start,
     ) -> Result<(), LogError> {
-        check_grouped(stream)?;
+        check::grouped(stream)?;
         self.shared.with_made(stream, |stream| {
             stream.ensure_group(group, start);
         });
@@ -56,8 +48,8 @@ impl MessageLog for EmbeddedLog {
     }
 
     async fn read_group(&self, request: ReadGroupRequest) -> Result<Vec<ReadBatch>, LogError> {
-        check_limit(request.count)?;
-        request.streams.iter().try_for_each(check_grouped)?;
+        check::limit(request.count)?;
+        request.streams.iter().try_for_each(check::grouped)?;
         let read = Read {
             shared: &self.shared,
             reader: &request.consumer.name,
@@ -88,7 +80,7 @@ impl MessageLog for EmbeddedLog {
         limit: usize,
         block: Duration,
     ) -> Result<Vec<ReadBatch>, LogError> {
-        check_limit(limit)?;
+        check::limit(limit)?;
         let streams = streams.iter().map(|(stream, after)| (stream, *after)).collect();
         let read = Read { shared: &self.shared, reader, group: None, streams, limit };
         Ok(read.run(block).await)
@@ -105,7 +97,7 @@ impl MessageLog for EmbeddedLog {
         owner: &Owner,
         entries: &[Progress],
     ) -> Result<Vec<Ownership>, LogError> {
-        check_owner(stream, owner)?;
+        check::owner(stream, owner)?;
         let now = Instant::now();
         self.shared.each(stream, entries, |stream, step| stream.progress(owner, step, now))
     }
@@ -138,7 +130,7 @@ impl MessageLog for EmbeddedLog {
         owner: &Owner,
         entries: &[Settle],
     ) -> Result<Vec<Ownership>, LogError> {
-        check_owner(stream, owner)?;
+        check::owner(stream, owner)?;
         let now = self.shared.now();
         self.shared.each(stream, entries, |stream, end| stream.settle(owner, end, now))
     }
@@ -149,9 +141,9 @@ impl MessageLog for EmbeddedLog {
         owner: &Owner,
         request: BuryRequest,
     ) -> Result<Ownership, LogError> {
-        check_owner(stream, owner)?;
-        check_mark(&request.mark)?;
-        check_frame(&request.letter)?;
+        check::owner(stream, owner)?;
+        check::mark(&request.mark)?;
+        check::frame(&request.letter)?;
         let now_ms = self.shared.now().ms;
         let BuryRequest { mark, letter, into } = request;
         match into.filter(|into| into != stream) {
@@ -168,9 +160,9 @@ impl MessageLog for EmbeddedLog {
         owner: &Owner,
         request: PostponeRequest,
     ) -> Result<Ownership, LogError> {
-        check_owner(stream, owner)?;
-        check_mark(&request.mark)?;
-        check_frame(&request.frame)?;
+        check::owner(stream, owner)?;
+        check::mark(&request.mark)?;
+        check::frame(&request.frame)?;
         if !stream.is_counted() {
             let what = "a message of a topic can't be postponed: every group would get it again";
             return Err(LogError::Refused(what.to_owned()));
@@ -268,13 +260,7 @@ impl MessageLog for EmbeddedLog {
         stream: &StreamName,
         request: ReplayRequest,
     ) -> Result<Replayed, LogError> {
-        if request.from == Place::Live {
-            return Err(LogError::Refused("live entries can't be replayed".to_owned()));
-        }
-        for (_, count, frame) in &request.frames {
-            check_frame(frame)?;
-            check_count(*count)?;
-        }
+        check::replay(&request)?;
         let now_ms = self.shared.now().ms;
         let replayed = self.shared.with(stream, |stream| stream.replay(&request, now_ms));
         Ok(replayed.unwrap_or_default())
@@ -308,143 +294,4 @@ impl MessageLog for EmbeddedLog {
     async fn now_ms(&self) -> Result<u64, LogError> {
         Ok(self.shared.now().ms)
     }
-}
-
-impl Shared {
-    /// Checks what can be said of a frame before its stream is looked at. Memory comes first, as in
-    /// a server that refuses a script at its door.
-    fn admit(&self, request: &AppendRequest) -> Result<Now, LogError> {
-        check_frame(&request.frame)?;
-        check_count(request.count)?;
-        if request.first == 0 || request.first.checked_add(u64::from(request.count)).is_none() {
-            return Err(LogError::Refused("sequences start at 1 and must not wrap".to_owned()));
-        }
-        self.memory.check_room(request.frame.len())?;
-        Ok(self.now())
-    }
-
-    fn each<T>(
-        &self,
-        name: &StreamName,
-        items: &[T],
-        mut act: impl FnMut(&mut Stream, &T) -> Ownership,
-    ) -> Result<Vec<Ownership>, LogError> {
-        let answers = self
-            .with(name, |stream| items.iter().map(|item| act(stream, item)).collect::<Vec<_>>());
-        Ok(answers.unwrap_or_else(|| vec![Ownership::NotPending; items.len()]))
-    }
-
-    fn move_one(
-        &self,
-        name: &StreamName,
-        owner: &Owner,
-        mark: Mark,
-        to: Move,
-        put: impl FnOnce(&mut Stream),
-    ) -> Result<Ownership, LogError> {
-        let moved = self.with(name, |stream| match stream.probe_move(owner, mark, to) {
-            Ok(Moved::Fresh) => {
-                put(stream);
-                stream.record_move(owner, mark, to);
-                Ownership::Done
-            }
-            other => answer(other),
-        });
-        Ok(moved.unwrap_or(Ownership::NotPending))
-    }
-
-    /// Buries into another stream: both are locked, in the order of their names.
-    fn bury_into(
-        &self,
-        from: &StreamName,
-        into: &StreamName,
-        owner: &Owner,
-        mark: Mark,
-        letter: Bytes,
-    ) -> Ownership {
-        loop {
-            let Some(source) = self.find(from) else { return Ownership::NotPending };
-            let target = self.find_or_add(into);
-            let (mut source, mut target) = if from < into {
-                let source = source.lock();
-                (source, target.lock())
-            } else {
-                let target = target.lock();
-                (source.lock(), target)
-            };
-            if source.is_detached || target.is_detached {
-                continue;
-            }
-            self.end_if_over(&mut source);
-            self.end_if_over(&mut target);
-            let moved = source.probe_move(owner, mark, Move::Bury);
-            if moved == Ok(Moved::Fresh) {
-                target.exists = true;
-                target.dead.push(self.now().ms, letter, 1);
-                source.record_move(owner, mark, Move::Bury);
-            }
-            drop((source, target));
-            self.vacate(into);
-            return if moved == Ok(Moved::Fresh) { Ownership::Done } else { answer(moved) };
-        }
-    }
-
-    /// Removes streams whose time is over.
-    fn sweep(&self) {
-        let now = Instant::now();
-        let is_over = |stream: &Arc<Mutex<Stream>>| stream.lock().is_over(now);
-        for (name, _) in self.names().iter().filter(|(_, stream)| is_over(stream)) {
-            // Looking at it ends it.
-            self.with_made(name, |_| ());
-        }
-    }
-}
-
-fn answer(moved: Result<Moved, Ownership>) -> Ownership {
-    match moved {
-        Ok(Moved::Fresh | Moved::Already) => Ownership::Done,
-        Ok(Moved::Contradiction) => Ownership::Disagrees,
-        Err(standing) => standing,
-    }
-}
-
-fn check_frame(frame: &Bytes) -> Result<(), LogError> {
-    match frame.len() {
-        0 => Err(LogError::Refused("the frame is empty".to_owned())),
-        bytes if bytes > FRAME_BYTES_MAX => Err(LogError::Refused(format!(
-            "the frame has {bytes} bytes, more than {FRAME_BYTES_MAX}"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-fn check_count(count: u32) -> Result<(), LogError> {
-    let refused = || LogError::Refused("a frame holds at least one message".to_owned());
-    if count == 0 { Err(refused()) } else { Ok(()) }
-}
-
-fn check_mark(mark: &Mark) -> Result<(), LogError> {
-    if mark.index < mark.count {
-        return Ok(());
-    }
-    Err(LogError::Refused(format!("message {} of an entry of {}", mark.index, mark.count)))
-}
-
-fn check_limit(limit: usize) -> Result<(), LogError> {
-    let refused = || LogError::Refused("a read takes at least one entry".to_owned());
-    if limit == 0 { Err(refused()) } else { Ok(()) }
-}
-
-fn check_grouped(stream: &StreamName) -> Result<(), LogError> {
-    if stream.kind() != StreamKind::Replies {
-        return Ok(());
-    }
-    Err(LogError::Refused(format!("{stream} holds replies and has no groups")))
-}
-
-fn check_owner(stream: &StreamName, owner: &Owner) -> Result<(), LogError> {
-    if matches!(owner, Owner::Fence { .. }) && stream.kind() == StreamKind::Topic {
-        return Err(LogError::Refused(format!("{stream} is a topic and has no fence")));
-    }
-    Ok(())
 }

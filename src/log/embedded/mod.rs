@@ -8,6 +8,7 @@
 //! Order: shard, then streams (two by name), then readers. None is held across an await.
 
 mod adapter;
+mod check;
 mod delay;
 mod group;
 mod lanes;
@@ -16,6 +17,7 @@ mod part;
 mod read;
 mod record;
 mod settle;
+mod steps;
 mod stream;
 #[cfg(test)]
 mod tests;
