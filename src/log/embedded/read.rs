@@ -120,3 +120,42 @@ impl Drop for Seat<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{EmbeddedLog, tests};
+    use super::*;
+    use crate::log::MessageLog;
+
+    fn read<'a>(log: &'a EmbeddedLog, group: Option<&'a str>, stream: &'a StreamName) -> Read<'a> {
+        let streams = vec![(stream, EntryId::MIN)];
+        Read { shared: &log.shared, reader: "r", group, streams, limit: 1 }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_between_looking_and_blocking_is_found() {
+        let (log, stream) = (EmbeddedLog::new(), tests::stream("orders"));
+        for (first, group) in [(1, Some("g")), (2, None)] {
+            let read = read(&log, group, &stream);
+            if group.is_some() {
+                assert!(read.take().is_empty());
+            }
+            log.append(tests::frame(&stream, first, 10)).await.expect("there is memory");
+            let seat = Seat::take(&read);
+            let deadline = Instant::now() + Duration::from_secs(60);
+            assert!(!seat.wait(Some(deadline)).await, "the entry was missed");
+            assert_eq!(read.take().len(), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unblock_between_looking_and_blocking_is_found() {
+        let (log, stream) = (EmbeddedLog::new(), tests::stream("orders"));
+        let read = read(&log, Some("g"), &stream);
+        assert!(read.take().is_empty());
+        log.unblock("r").await.expect("unblock answers");
+        let seat = Seat::take(&read);
+        assert!(!seat.wait(Some(Instant::now() + Duration::from_secs(60))).await);
+        assert!(seat.signal.is_unblocked());
+    }
+}

@@ -11,11 +11,11 @@ use crate::{
     },
 };
 
-fn stream(label: &str) -> StreamName {
+pub(super) fn stream(label: &str) -> StreamName {
     StreamName::new(StreamKind::Service, format!("cb:test:{{s:{label}:0}}"))
 }
 
-fn frame(stream: &StreamName, first: u64, bytes: usize) -> AppendRequest {
+pub(super) fn frame(stream: &StreamName, first: u64, bytes: usize) -> AppendRequest {
     AppendRequest {
         stream: stream.clone(),
         producer: Incarnation::from_u128(1),
