@@ -7,6 +7,7 @@ extern crate self as callboard;
 mod actor;
 mod address;
 pub mod bus;
+pub mod directory;
 mod error;
 mod host;
 mod id;

@@ -1,7 +1,10 @@
 //! Conformance suites of the ports and the test kit.
 
+mod faulty_kv;
 pub mod kv_suite;
 pub mod log_suite;
+
+pub use faulty_kv::{FaultyKv, KvFaults};
 
 #[doc(inline)]
 pub use crate::__kv_suite as kv_suite;

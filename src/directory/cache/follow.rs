@@ -1,0 +1,182 @@
+//! The task that keeps the cache: list, then watch, for ever.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Cache, model::Model};
+use crate::{
+    directory::{
+        DirectoryOptions,
+        keys::Keys,
+        store::{Backoff, Store},
+    },
+    kv::{KvError, RangeRequest, WatchRequest, Watcher},
+};
+
+/// Follows the store into a cache.
+#[derive(Debug)]
+pub(in crate::directory) struct Follower {
+    store: Store,
+    keys: Keys,
+    cache: Arc<Cache>,
+    model: Model,
+    options: DirectoryOptions,
+    audit_at: Instant,
+}
+
+/// Why a watch is over.
+#[derive(Debug)]
+enum Ended {
+    /// Go on from the last revision that was seen.
+    Resume(KvError),
+    /// What was missed can't be watched any more, or the store is another one.
+    Relist(String),
+}
+
+impl Follower {
+    pub(in crate::directory) fn new(
+        store: Store,
+        keys: Keys,
+        cache: Arc<Cache>,
+        options: DirectoryOptions,
+    ) -> Self {
+        let model = Model::new(keys.clone());
+        Self { store, keys, cache, model, options, audit_at: Instant::now() }
+    }
+
+    /// Runs until it is aborted.
+    pub(in crate::directory) async fn run(mut self) {
+        let mut backoff = Backoff::new(self.options.backoff_max);
+        let mut listed = false;
+        loop {
+            if !listed {
+                match self.list().await {
+                    Ok(()) => listed = true,
+                    Err(error) => {
+                        self.lost("the list of the directory failed", &error);
+                        sleep(backoff.next()).await;
+                        continue;
+                    }
+                }
+            }
+            let since = Instant::now();
+            match self.watch().await {
+                Ended::Resume(error) => self.lost("the watch of the directory ended", &error),
+                Ended::Relist(why) => {
+                    tracing::info!(%why, "the directory is listed again");
+                    listed = false;
+                }
+            }
+            // One that ran for a while was a good one.
+            if since.elapsed() > self.options.silence_max * 2 {
+                backoff.reset();
+            }
+            sleep(backoff.next()).await;
+        }
+    }
+
+    /// Takes a full list for the truth.
+    async fn list(&mut self) -> Result<(), KvError> {
+        let (kvs, revision) = self.store.list(self.keys.root(), self.options.page_keys).await?;
+        let delta = self.model.replace(&kvs, revision);
+        tracing::debug!(
+            keys = kvs.len(), %revision, events = delta.events.len(),
+            "the directory was listed"
+        );
+        self.cache.publish(&self.model, delta, true);
+        self.audit_at = Instant::now() + self.options.audit_every.mul_f64(1.0 + fastrand::f64());
+        Ok(())
+    }
+
+    fn lost(&self, what: &str, error: &KvError) {
+        tracing::debug!(%error, "{what}; trying again");
+        self.cache.mark_stale(Instant::now());
+    }
+
+    /// Watches from after the model's revision until the watch ends.
+    async fn watch(&mut self) -> Ended {
+        match self.start_watch().await {
+            Ok(mut watcher) => self.pump(watcher.as_mut()).await,
+            Err(ended) => ended,
+        }
+    }
+
+    async fn start_watch(&self) -> Result<Box<dyn Watcher>, Ended> {
+        // A store that lost its data starts its revisions again; a watch from one that it will
+        // only reach much later would be silent till then.
+        let newest = self.store.range(RangeRequest::prefix(self.keys.root()).limit(1)).await;
+        let newest = newest.map_err(ended)?.revision;
+        if newest < self.model.revision() {
+            let known = self.model.revision();
+            return Err(Ended::Relist(format!("the store went back from {known} to {newest}")));
+        }
+        let from = self.model.revision().next();
+        let request = WatchRequest { prefix: self.keys.root().to_owned(), from };
+        self.store.watch(request).await.map_err(ended)
+    }
+
+    async fn pump(&mut self, watcher: &mut dyn Watcher) -> Ended {
+        let mut contact = Instant::now();
+        let mut probe_at = contact;
+        let mut fresh = false;
+        loop {
+            let silent_at = contact + self.options.silence_max;
+            let wake_at = probe_at.min(self.audit_at).min(silent_at);
+            match timeout_at(wake_at, watcher.next()).await {
+                Ok(Ok(batch)) => {
+                    contact = Instant::now();
+                    probe_at = contact + self.options.probe_every;
+                    if !batch.events.is_empty() {
+                        let delta = self.model.apply(&batch.events);
+                        self.cache.publish(&self.model, delta, false);
+                    }
+                    // The first batch says that the watch lives.
+                    if !std::mem::replace(&mut fresh, true) {
+                        self.cache.mark_fresh();
+                    }
+                }
+                Ok(Err(error)) => return ended(error),
+                Err(_) => {
+                    let now = Instant::now();
+                    if now >= silent_at {
+                        return Ended::Resume(KvError::WatchEnded("it was silent".to_owned()));
+                    }
+                    if now >= self.audit_at {
+                        contact = self.audit(contact).await;
+                    }
+                    if now >= probe_at {
+                        if let Err(error) = self.store.probe(watcher).await {
+                            return ended(error);
+                        }
+                        probe_at = Instant::now() + self.options.probe_every;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Compares with a full list, and takes that for the truth. Gives the time of the last contact.
+    async fn audit(&mut self, contact: Instant) -> Instant {
+        match self.list().await {
+            Ok(()) => Instant::now(),
+            Err(error) => {
+                tracing::debug!(%error, "the audit of the directory failed; trying again later");
+                self.audit_at = Instant::now() + AUDIT_AGAIN;
+                contact
+            }
+        }
+    }
+}
+
+/// How long an audit that failed is put off.
+const AUDIT_AGAIN: Duration = Duration::from_secs(30);
+
+fn ended(error: KvError) -> Ended {
+    match error {
+        KvError::Compacted { .. } | KvError::FutureRevision { .. } => {
+            Ended::Relist(error.to_string())
+        }
+        other => Ended::Resume(other),
+    }
+}

@@ -1,0 +1,273 @@
+//! What this node knows of the cluster, in memory.
+//!
+//! Owns the model that follows the store, the snapshots that readers see and the events. Writes
+//! nothing to the store.
+
+mod follow;
+mod model;
+mod view;
+
+use std::{
+    collections::HashMap,
+    hash::BuildHasher,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use rustc_hash::FxBuildHasher;
+use tokio::{
+    sync::{broadcast, watch},
+    time::Instant,
+};
+
+pub(super) use self::follow::Follower;
+pub use self::view::{ServiceHandle, ServiceView};
+use self::{
+    model::{Delta, Model},
+    view::ServiceCell,
+};
+use super::{DirectoryEvent, NodeRecord, Subscription};
+use crate::{id::Name, kv::Revision};
+
+const SHARDS: usize = 64;
+
+type Cells = HashMap<Name, Arc<ServiceCell>, FxBuildHasher>;
+
+/// The snapshots, for any number of readers and one writer.
+#[derive(Debug)]
+pub(super) struct Cache {
+    shards: [Shard; SHARDS],
+    nodes: ArcSwap<Vec<Arc<NodeRecord>>>,
+    subscribers: Mutex<Subscribers>,
+    status: watch::Sender<CacheStatus>,
+    events_max: usize,
+    /// The last generation that was given to a view; one count for all services, so that one which
+    /// went and came back does not repeat itself.
+    generation: AtomicU64,
+}
+
+/// How far the cache is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct CacheStatus {
+    /// The revision up to which the snapshots are right; none before the first list.
+    pub(super) revision: Option<Revision>,
+    /// Since when the store can't be reached.
+    pub(super) stale_since: Option<Instant>,
+    /// Values that could not be read, since the start.
+    pub(super) malformed: u64,
+    /// Full lists since the start.
+    pub(super) lists: u64,
+    /// Whether nobody follows the store any more.
+    pub(super) closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// Held by whoever adds or removes a cell; views are stored without it.
+    writer: Mutex<()>,
+    cells: ArcSwap<Cells>,
+}
+
+#[derive(Debug, Default)]
+struct Subscribers {
+    closed: bool,
+    by_service: HashMap<Name, broadcast::Sender<DirectoryEvent>>,
+}
+
+impl Cache {
+    pub(super) fn new(events_max: usize) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Shard::default()),
+            nodes: ArcSwap::default(),
+            subscribers: Mutex::default(),
+            status: watch::Sender::default(),
+            events_max,
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn status(&self) -> watch::Receiver<CacheStatus> {
+        self.status.subscribe()
+    }
+
+    pub(super) fn resolve(&self, service: &Name) -> Arc<ServiceView> {
+        match self.shard(service).cells.load().get(service) {
+            Some(cell) => cell.load(),
+            None => Arc::new(ServiceView::empty(service.clone())),
+        }
+    }
+
+    pub(super) fn handle(&self, service: &Name) -> ServiceHandle {
+        ServiceHandle::new(self.shard(service).cell(service))
+    }
+
+    pub(super) fn nodes(&self) -> Vec<Arc<NodeRecord>> {
+        self.nodes.load().as_ref().clone()
+    }
+
+    /// Services that have an instance or a definition, sorted.
+    pub(super) fn services(&self) -> Vec<Name> {
+        let mut services = Vec::new();
+        for shard in &self.shards {
+            let cells = shard.cells.load();
+            let known = cells.iter().filter(|(_, cell)| !is_empty(&cell.load()));
+            services.extend(known.map(|(service, _)| service.clone()));
+        }
+        services.sort();
+        services
+    }
+
+    pub(super) fn subscribe(&self, service: &Name) -> Subscription {
+        let mut subscribers = self.subscribers.lock();
+        if subscribers.closed {
+            return Subscription::new(broadcast::channel(1).1);
+        }
+        let senders = &mut subscribers.by_service;
+        if !senders.contains_key(service) {
+            // Whoever adds one takes away those that nobody listens to any more.
+            senders.retain(|_, sender| sender.receiver_count() > 0);
+        }
+        let sender =
+            senders.entry(service.clone()).or_insert_with(|| broadcast::channel(self.events_max).0);
+        Subscription::new(sender.subscribe())
+    }
+
+    /// Ends all subscriptions; the snapshots stay.
+    pub(super) fn close(&self) {
+        let mut subscribers = self.subscribers.lock();
+        subscribers.closed = true;
+        subscribers.by_service.clear();
+        drop(subscribers);
+        self.status.send_modify(|status| status.closed = true);
+    }
+
+    /// Says that the store can't be reached.
+    fn mark_stale(&self, now: Instant) {
+        let changed = self.status.send_if_modified(|status| {
+            let first = status.stale_since.is_none();
+            status.stale_since.get_or_insert(now);
+            first
+        });
+        if changed {
+            self.tell_all(&DirectoryEvent::Stale);
+        }
+    }
+
+    /// Says that it can be reached again.
+    fn mark_fresh(&self) {
+        if self.status.send_if_modified(|status| status.stale_since.take().is_some()) {
+            self.tell_all(&DirectoryEvent::Fresh);
+        }
+    }
+
+    /// Shows what a step of the model changed, and then tells of it.
+    fn publish(&self, model: &Model, delta: Delta, listed: bool) {
+        let mut by_shard: HashMap<usize, Vec<Name>, FxBuildHasher> = HashMap::default();
+        for service in delta.services {
+            by_shard.entry(shard_of(&service)).or_default().push(service);
+        }
+        for (shard, services) in by_shard {
+            self.shards[shard].publish(model, services, &self.generation);
+        }
+        if delta.nodes {
+            self.nodes.store(Arc::new(model.nodes()));
+        }
+        if let Some(first) = delta.malformed.first() {
+            tracing::warn!(
+                key = %first.escape_debug(), count = delta.malformed.len(),
+                "values of the directory that can't be read are left out"
+            );
+        }
+        self.status.send_modify(|status| {
+            status.revision = Some(model.revision());
+            status.malformed += delta.malformed.len() as u64;
+            status.lists += u64::from(listed);
+        });
+        self.tell(delta.events);
+    }
+
+    fn tell(&self, events: Vec<(Name, DirectoryEvent)>) {
+        let subscribers = self.subscribers.lock();
+        for (service, event) in events {
+            if let Some(sender) = subscribers.by_service.get(&service) {
+                // Without a subscriber there is nobody to tell.
+                sender.send(event).ok();
+            }
+        }
+    }
+
+    fn tell_all(&self, event: &DirectoryEvent) {
+        for sender in self.subscribers.lock().by_service.values() {
+            sender.send(event.clone()).ok();
+        }
+    }
+
+    fn shard(&self, service: &Name) -> &Shard {
+        &self.shards[shard_of(service)]
+    }
+}
+
+impl Shard {
+    /// The cell of a service; an empty one is made for a service that is not known.
+    fn cell(&self, service: &Name) -> Arc<ServiceCell> {
+        let _writer = self.writer.lock();
+        let cells = self.cells.load();
+        if let Some(cell) = cells.get(service) {
+            return Arc::clone(cell);
+        }
+        let cell = Arc::new(ServiceCell::new(ServiceView::empty(service.clone())));
+        let mut more = Cells::clone(&cells);
+        more.insert(service.clone(), Arc::clone(&cell));
+        self.cells.store(Arc::new(more));
+        cell
+    }
+
+    /// Shows the model's state of some services of this shard.
+    fn publish(&self, model: &Model, services: Vec<Name>, generation: &AtomicU64) {
+        let _writer = self.writer.lock();
+        let cells = self.cells.load_full();
+        let mut added: Vec<(Name, Arc<ServiceCell>)> = Vec::new();
+        let mut removed: Vec<Name> = Vec::new();
+        for service in services {
+            let cell = cells.get(&service);
+            let view = ServiceView {
+                generation: generation.fetch_add(1, Ordering::Relaxed) + 1,
+                instances: model.instances(&service),
+                definition: model.definition(&service),
+                service: service.clone(),
+            };
+            match cell {
+                // Only this shard knows it (handles are made under the same lock): forget it.
+                Some(cell) if is_empty(&view) && Arc::strong_count(cell) == 1 => {
+                    cell.store(view);
+                    removed.push(service);
+                }
+                Some(cell) => cell.store(view),
+                None if is_empty(&view) => {}
+                None => added.push((service, Arc::new(ServiceCell::new(view)))),
+            }
+        }
+        if !added.is_empty() || !removed.is_empty() {
+            let mut changed = Cells::clone(&cells);
+            changed.extend(added);
+            removed.iter().for_each(|service| drop(changed.remove(service)));
+            self.cells.store(Arc::new(changed));
+        }
+    }
+}
+
+fn is_empty(view: &ServiceView) -> bool {
+    view.instances.is_empty() && view.definition.is_none()
+}
+
+fn shard_of(service: &Name) -> usize {
+    // The upper bits: the lower ones choose the place within the shard's map.
+    (FxBuildHasher.hash_one(service) >> 48) as usize % SHARDS
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+use super::*;
+use crate::{
+    directory::{InstanceName, InstanceRecord, keys::Keys, record::encode},
+    id::{ActorId, Incarnation},
+    kv::KeyValue,
+};
+
+fn listed(services: &[&str]) -> (Model, Delta) {
+    let keys = Keys::new(&Name::new("c").expect("a name"));
+    let mut model = Model::new(keys.clone());
+    let delta = model.replace(&kvs(&keys, services), Revision(5));
+    (model, delta)
+}
+
+fn kvs(keys: &Keys, services: &[&str]) -> Vec<KeyValue> {
+    let kv = |service: &&str| {
+        let service = Name::new(service).expect("a name");
+        let instance = InstanceName::new(Incarnation::from_u128(1), 1);
+        let record =
+            InstanceRecord::new(service.clone(), instance, service.clone(), ActorId::from_u64(1));
+        KeyValue {
+            key: keys.instance(&service, instance),
+            value: encode(&record).expect("it is small"),
+            create_revision: Revision(2),
+            mod_revision: Revision(2),
+            version: 1,
+            lease: None,
+        }
+    };
+    services.iter().map(kv).collect()
+}
+
+fn cells(cache: &Cache) -> usize {
+    cache.shards.iter().map(|shard| shard.cells.load().len()).sum()
+}
+
+#[test]
+fn a_handle_sees_a_change_and_keeps_its_view_between() {
+    let cache = Cache::new(16);
+    let orders = Name::new("orders").expect("a name");
+    let mut handle = cache.handle(&orders);
+    assert!(handle.current().instances.is_empty());
+    let (mut model, delta) = listed(&["orders", "mail"]);
+    cache.publish(&model, delta, true);
+    assert!(handle.is_stale());
+    let first = Arc::clone(handle.current());
+    assert_eq!(first.instances.len(), 1);
+    assert!(Arc::ptr_eq(&first, handle.current()));
+    assert!(Arc::ptr_eq(&first, &handle.clone().load()));
+    let delta = model.replace(&[], Revision(6));
+    cache.publish(&model, delta, true);
+    assert!(handle.current().instances.is_empty());
+    assert!(handle.current().generation > first.generation);
+}
+
+#[test]
+fn services_that_went_are_forgotten_unless_a_handle_waits_for_them() {
+    let cache = Cache::new(16);
+    let names: Vec<String> = (0..500).map(|n| format!("s{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (mut model, delta) = listed(&names);
+    cache.publish(&model, delta, true);
+    assert_eq!((cells(&cache), cache.services().len()), (500, 500));
+    let mut handle = cache.handle(&Name::new("s7").expect("a name"));
+    let delta = model.replace(&[], Revision(6));
+    cache.publish(&model, delta, true);
+    assert_eq!((cells(&cache), cache.services().len()), (1, 0));
+    let (model, delta) = listed(&names);
+    cache.publish(&model, delta, true);
+    assert_eq!(handle.current().instances.len(), 1);
+}
+
+#[test]
+fn resolving_a_service_that_is_not_there_leaves_nothing_behind() {
+    let cache = Cache::new(16);
+    assert_eq!(cache.resolve(&Name::new("nobody").expect("a name")).generation, 0);
+    assert_eq!(cells(&cache), 0);
+}

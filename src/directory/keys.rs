@@ -1,0 +1,112 @@
+//! Where things stand in the store.
+
+use crate::{
+    directory::InstanceName,
+    id::{Incarnation, Name},
+};
+
+/// Makes and reads the keys of one cluster.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    /// `/callboard/<cluster>/`
+    root: String,
+}
+
+/// What a key of the cluster stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Key {
+    /// `node/<node>`
+    Node(Name),
+    /// `def/<service>`, without a lease
+    Definition(Name),
+    /// `svc/<service>/<instance>`
+    Instance(Name, InstanceName),
+    /// `bye/<service>/<instance>`: written with the delete of an instance that left in order
+    Bye(Name, InstanceName),
+    /// Something that the directory does not read.
+    Other,
+    /// A key in a place of the directory that it would not write itself.
+    Malformed,
+}
+
+impl Keys {
+    pub(super) fn new(cluster: &Name) -> Self {
+        Self { root: format!("/callboard/{cluster}/") }
+    }
+
+    /// The prefix of everything.
+    pub(super) fn root(&self) -> &str {
+        &self.root
+    }
+
+    pub(super) fn node(&self, node: &Name) -> String {
+        format!("{}node/{node}", self.root)
+    }
+
+    pub(super) fn definition(&self, service: &Name) -> String {
+        format!("{}def/{service}", self.root)
+    }
+
+    pub(super) fn instance(&self, service: &Name, instance: InstanceName) -> String {
+        format!("{}svc/{service}/{instance}", self.root)
+    }
+
+    /// The prefix of the instances of a service that one process has.
+    pub(super) fn instances_of(&self, service: &Name, incarnation: Incarnation) -> String {
+        format!("{}svc/{service}/{incarnation}-", self.root)
+    }
+
+    pub(super) fn bye(&self, service: &Name, instance: InstanceName) -> String {
+        format!("{}bye/{service}/{instance}", self.root)
+    }
+
+    pub(super) fn parse(&self, key: &str) -> Key {
+        let Some((kind, rest)) = key.strip_prefix(&self.root).and_then(|key| key.split_once('/'))
+        else {
+            return Key::Other;
+        };
+        let name = || Name::new(rest).ok();
+        let instance = || {
+            let (service, instance) = rest.split_once('/')?;
+            Some((Name::new(service).ok()?, instance.parse().ok()?))
+        };
+        let parsed = match kind {
+            "node" => name().map(Key::Node),
+            "def" => name().map(Key::Definition),
+            "svc" => instance().map(|(service, instance)| Key::Instance(service, instance)),
+            "bye" => instance().map(|(service, instance)| Key::Bye(service, instance)),
+            _ => Some(Key::Other),
+        };
+        parsed.unwrap_or(Key::Malformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_they_are_written() {
+        let keys = Keys::new(&Name::new("shop").expect("a name"));
+        let service = Name::new("orders").expect("a name");
+        let instance = InstanceName::new(Incarnation::fresh(), 7);
+        assert_eq!(keys.parse(&keys.node(&service)), Key::Node(service.clone()));
+        assert_eq!(keys.parse(&keys.definition(&service)), Key::Definition(service.clone()));
+        let key = keys.instance(&service, instance);
+        assert!(key.starts_with(&keys.instances_of(&service, instance.incarnation())));
+        assert_eq!(keys.parse(&key), Key::Instance(service.clone(), instance));
+        assert_eq!(keys.parse(&keys.bye(&service, instance)), Key::Bye(service, instance));
+    }
+
+    #[test]
+    fn foreign_keys_are_told_from_malformed_ones() {
+        let keys = Keys::new(&Name::new("shop").expect("a name"));
+        for other in ["/else", "/callboard/shop2/node/a", "/callboard/shop/part/orders/1"] {
+            assert_eq!(keys.parse(other), Key::Other, "{other}");
+        }
+        for malformed in ["node/A", "svc/orders", "svc/orders/x-1", "svc/orders/1/2", "def/"] {
+            let key = format!("/callboard/shop/{malformed}");
+            assert_eq!(keys.parse(&key), Key::Malformed, "{key}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What this node wants to stand in the directory, and how far it does.
+//!
+//! Owns the desired state and the loop that makes the store agree with it. Reads nothing but the
+//! node's own keys.
+
+mod registrar;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+pub(super) use self::registrar::Registrar;
+use super::{DirectoryError, InstanceName};
+use crate::{
+    id::{Incarnation, Name},
+    kv::{KvError, LeaseId, Revision},
+};
+
+/// The desired state, shared by callers and the loop.
+#[derive(Debug, Default)]
+pub(super) struct Registration {
+    desired: Mutex<Desired>,
+    /// Wakes the loop when something is desired anew.
+    wake: Notify,
+    progress: watch::Sender<Progress>,
+    lease: Mutex<Option<HeldLease>>,
+    last_error: Mutex<Option<KvError>>,
+}
+
+#[derive(Debug, Default)]
+struct Desired {
+    /// Goes up with each change of what is desired.
+    version: u64,
+    instances: BTreeMap<InstanceName, Arc<Wanted>>,
+    /// Instances that must go, with a `bye`.
+    leaving: BTreeMap<InstanceName, Arc<Wanted>>,
+    /// Every service that may have a key of this process in the store.
+    touched: BTreeSet<Name>,
+}
+
+/// One instance as it must stand in the store.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) service: Name,
+    pub(super) key: String,
+    pub(super) bye: String,
+    pub(super) value: Bytes,
+}
+
+/// How far the store agrees.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    /// The version of the desired state that is in the store.
+    applied: u64,
+    /// The revision of the last write.
+    revision: Revision,
+    superseded: Option<Incarnation>,
+    closed: bool,
+}
+
+/// The node's lease.
+#[derive(Debug, Clone, Copy)]
+struct HeldLease {
+    id: LeaseId,
+    /// Until when others surely take the node for alive.
+    deadline: Instant,
+}
+
+/// What the loop has to do.
+#[derive(Debug)]
+struct Work {
+    version: u64,
+    missing: Vec<(InstanceName, Arc<Wanted>)>,
+    leaving: Vec<(InstanceName, Arc<Wanted>)>,
+}
+
+impl Registration {
+    /// Wants an instance in the store. Gives the version to wait for.
+    pub(super) fn want(&self, name: InstanceName, wanted: Wanted) -> u64 {
+        self.change(|desired| {
+            desired.touched.insert(wanted.service.clone());
+            desired.leaving.remove(&name);
+            desired.instances.insert(name, Arc::new(wanted));
+        })
+    }
+
+    /// Wants instances out of the store; names that are not known are left alone.
+    pub(super) fn leave(&self, names: &[InstanceName]) -> u64 {
+        self.change(|desired| {
+            for name in names {
+                if let Some(wanted) = desired.instances.remove(name) {
+                    desired.leaving.insert(*name, wanted);
+                }
+            }
+        })
+    }
+
+    /// Wants all instances out of the store.
+    pub(super) fn leave_all(&self) -> u64 {
+        self.change(|desired| {
+            let mut instances = std::mem::take(&mut desired.instances);
+            desired.leaving.append(&mut instances);
+        })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Desired)) -> u64 {
+        let mut desired = self.desired.lock();
+        change(&mut desired);
+        desired.version += 1;
+        let version = desired.version;
+        drop(desired);
+        self.wake.notify_one();
+        version
+    }
+
+    /// Waits until the store has this version; gives the revision of the last write.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Superseded`] and [`DirectoryError::Closed`].
+    pub(super) async fn applied(&self, version: u64) -> Result<Revision, DirectoryError> {
+        let mut progress = self.progress.subscribe();
+        loop {
+            let now = *progress.borrow_and_update();
+            if let Some(by) = now.superseded {
+                return Err(DirectoryError::Superseded { by });
+            }
+            if now.applied >= version {
+                return Ok(now.revision);
+            }
+            if now.closed || progress.changed().await.is_err() {
+                return Err(DirectoryError::Closed);
+            }
+        }
+    }
+
+    /// Refuses new wishes after the end.
+    pub(super) fn check_open(&self) -> Result<(), DirectoryError> {
+        let now = *self.progress.borrow();
+        match now.superseded {
+            Some(by) => Err(DirectoryError::Superseded { by }),
+            None if now.closed => Err(DirectoryError::Closed),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends all waits. Whether this was the first time.
+    pub(super) fn close(&self) -> bool {
+        self.progress.send_if_modified(|progress| !std::mem::replace(&mut progress.closed, true))
+    }
+
+    pub(super) fn superseded_by(&self) -> Option<Incarnation> {
+        self.progress.borrow().superseded
+    }
+
+    /// Until when others surely take the node for alive.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.lease.lock().map(|lease| lease.deadline)
+    }
+
+    /// The last error of the store.
+    pub(super) fn take_error(&self) -> Option<KvError> {
+        self.last_error.lock().take()
+    }
+
+    /// What is desired and, as far as the loop knows, not in the store.
+    fn work(&self, registered: &BTreeMap<InstanceName, Arc<Wanted>>) -> Work {
+        let desired = self.desired.lock();
+        let missing = desired.instances.iter().filter(|(name, wanted)| {
+            registered.get(name).is_none_or(|there| there.value != wanted.value)
+        });
+        let owned = |(name, wanted): (&InstanceName, &Arc<Wanted>)| (*name, Arc::clone(wanted));
+        Work {
+            version: desired.version,
+            missing: missing.map(owned).collect(),
+            leaving: desired.leaving.iter().map(owned).collect(),
+        }
+    }
+
+    /// Instances that left need not leave again, unless they came back meanwhile.
+    fn left(&self, names: &[InstanceName]) {
+        let mut desired = self.desired.lock();
+        for name in names {
+            desired.leaving.remove(name);
+        }
+    }
+
+    fn wants(&self, name: InstanceName) -> bool {
+        let desired = self.desired.lock();
+        desired.instances.contains_key(&name) || desired.leaving.contains_key(&name)
+    }
+
+    fn touched(&self) -> Vec<Name> {
+        self.desired.lock().touched.iter().cloned().collect()
+    }
+
+    fn publish_applied(&self, version: u64, revision: Revision) {
+        self.progress.send_modify(|progress| {
+            progress.applied = version;
+            progress.revision = revision;
+        });
+    }
+
+    fn publish_superseded(&self, by: Incarnation) {
+        self.progress.send_modify(|progress| progress.superseded = Some(by));
+    }
+
+    fn hold(&self, lease: HeldLease) {
+        *self.lease.lock() = Some(lease);
+    }
+
+    /// Lets the lease go: from now on nobody takes the node for alive.
+    pub(super) fn let_go(&self) -> Option<LeaseId> {
+        self.lease.lock().take().map(|lease| lease.id)
+    }
+
+    fn remember(&self, error: KvError) {
+        *self.last_error.lock() = Some(error);
+    }
+}

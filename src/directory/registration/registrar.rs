@@ -1,0 +1,295 @@
+//! The loop that makes the store agree with what is desired, and never gives up.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{HeldLease, Registration, Wanted};
+use crate::{
+    directory::{
+        DirectoryOptions, InstanceName, NodeRecord,
+        keys::{Key, Keys},
+        record::decode,
+        store::{Backoff, Store},
+    },
+    id::{Incarnation, Name},
+    kv::{Compare, KeyValue, KvError, LeaseId, Op, OpResponse, Revision, Txn, TxnResponse},
+};
+
+/// Operations in one transaction: stores take 128.
+const BATCH: usize = 100;
+/// How long a `bye` explains why an instance is gone.
+const BYE_TTL: Duration = Duration::from_secs(60);
+
+/// The state of the loop: what it believes to be in the store.
+#[derive(Debug)]
+pub(in crate::directory) struct Registrar {
+    store: Store,
+    keys: Keys,
+    registration: Arc<Registration>,
+    options: DirectoryOptions,
+    node_key: String,
+    node_value: Bytes,
+    lease: Option<LeaseId>,
+    renew_at: Instant,
+    verify_at: Instant,
+    /// The revision of our node's key; instances are written only while it stands.
+    node: Option<Revision>,
+    registered: BTreeMap<InstanceName, Arc<Wanted>>,
+    /// The revision of the last write.
+    revision: Revision,
+}
+
+/// Why a pass did not come to its end.
+#[derive(Debug)]
+enum Stopped {
+    Store(KvError),
+    /// Somebody else changed our node's key meanwhile.
+    Contended,
+    Superseded(Incarnation),
+}
+
+impl From<KvError> for Stopped {
+    fn from(error: KvError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Registrar {
+    pub(in crate::directory) fn new(
+        store: Store,
+        keys: Keys,
+        registration: Arc<Registration>,
+        options: DirectoryOptions,
+        node_value: Bytes,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            node_key: keys.node(&options.node),
+            verify_at: now + options.verify_every,
+            store,
+            keys,
+            registration,
+            options,
+            node_value,
+            lease: None,
+            renew_at: now,
+            node: None,
+            registered: BTreeMap::new(),
+            revision: Revision::default(),
+        }
+    }
+
+    /// Runs until it is aborted, or until a later process has the node's name.
+    pub(in crate::directory) async fn run(mut self) {
+        let mut backoff = Backoff::new(self.options.backoff_max);
+        loop {
+            match self.pass().await {
+                Ok(()) => {
+                    backoff.reset();
+                    let registration = Arc::clone(&self.registration);
+                    let due = self.renew_at.min(self.verify_at);
+                    // Woken or due, there is a pass to make.
+                    timeout_at(due, registration.wake.notified()).await.ok();
+                }
+                Err(Stopped::Superseded(by)) => return self.give_way(by).await,
+                Err(stopped) => {
+                    self.note(stopped);
+                    sleep(backoff.next()).await;
+                }
+            }
+        }
+    }
+
+    /// Makes the store agree once.
+    async fn pass(&mut self) -> Result<(), Stopped> {
+        let lease = self.hold_lease().await?;
+        if Instant::now() >= self.verify_at {
+            self.verify(lease).await?;
+            self.verify_at = Instant::now() + self.options.verify_every;
+        }
+        let node = self.hold_node(lease).await?;
+        let work = self.registration.work(&self.registered);
+        self.leave(&work.leaving).await?;
+        self.put(lease, node, &work.missing).await?;
+        self.registration.publish_applied(work.version, self.revision);
+        Ok(())
+    }
+
+    /// Forgets what can't be believed after a failure.
+    fn note(&mut self, stopped: Stopped) {
+        let error = match stopped {
+            Stopped::Store(error) => error,
+            Stopped::Contended | Stopped::Superseded(_) => {
+                self.node = None;
+                return;
+            }
+        };
+        if matches!(error, KvError::LeaseNotFound(lease) if Some(lease) == self.lease) {
+            tracing::warn!(
+                node = %self.options.node,
+                "the lease of this node is gone; everything is registered again"
+            );
+            self.lease = None;
+            self.node = None;
+            self.registered.clear();
+        } else {
+            tracing::debug!(%error, "registering failed; trying again");
+        }
+        self.registration.remember(error);
+    }
+
+    /// Leaves the directory to the later process with our name.
+    async fn give_way(self, by: Incarnation) {
+        tracing::error!(
+            node = %self.options.node, %by,
+            "a later process runs under the name of this node, which leaves the directory; give \
+             each process a name of its own"
+        );
+        self.registration.let_go();
+        self.registration.publish_superseded(by);
+        if let Some(lease) = self.lease {
+            // Else it ends by itself.
+            self.store.revoke(lease).await.ok();
+        }
+    }
+
+    /// Grants or renews the lease when it is time.
+    async fn hold_lease(&mut self) -> Result<LeaseId, Stopped> {
+        // Before the request: the store may have started the time when it was sent.
+        let asked = Instant::now();
+        let (id, ttl) = match self.lease {
+            Some(lease) if asked < self.renew_at => return Ok(lease),
+            Some(lease) => (lease, self.store.keep_alive(lease).await?),
+            None => {
+                let lease = self.store.grant(self.options.lease_ttl).await?;
+                (lease.id, lease.ttl)
+            }
+        };
+        self.lease = Some(id);
+        self.renew_at = asked + self.options.lease_ttl / 3;
+        // A tenth for clocks that differ in speed.
+        let deadline = asked + ttl.mul_f64(0.9);
+        self.registration.hold(HeldLease { id, deadline });
+        Ok(id)
+    }
+
+    /// Makes the node's key ours, unless a later process has it.
+    async fn hold_node(&mut self, lease: LeaseId) -> Result<Revision, Stopped> {
+        if let Some(node) = self.node {
+            return Ok(node);
+        }
+        let put = Op::put(&self.node_key, self.node_value.clone(), Some(lease));
+        let create = Txn::new([put.clone()])
+            .when(Compare::absent(&self.node_key))
+            .otherwise([Op::get(&self.node_key)]);
+        let mut response = self.store.txn(create).await?;
+        if !response.succeeded {
+            let Some(OpResponse::Get(Some(there))) = response.responses.pop() else {
+                return Err(Stopped::Contended);
+            };
+            self.check_predecessor(&there)?;
+            let take =
+                Txn::new([put]).when(Compare::unchanged_since(&self.node_key, there.mod_revision));
+            response = self.store.txn(take).await?;
+        }
+        self.written(&response)?;
+        self.node = Some(response.revision);
+        Ok(response.revision)
+    }
+
+    /// An earlier life of this node gives way to a later one.
+    fn check_predecessor(&self, there: &KeyValue) -> Result<(), Stopped> {
+        match decode::<NodeRecord>(&there.value) {
+            Some(record) if record.incarnation > self.options.incarnation => {
+                Err(Stopped::Superseded(record.incarnation))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes instances out, with a word of farewell.
+    async fn leave(&mut self, leaving: &[(InstanceName, Arc<Wanted>)]) -> Result<(), Stopped> {
+        for batch in leaving.chunks(BATCH / 2) {
+            let bye = self.store.grant(BYE_TTL).await?.id;
+            let ops = batch.iter().flat_map(|(_, wanted)| {
+                let farewell = Op::put(&wanted.bye, wanted.value.clone(), Some(bye));
+                [Op::delete(&wanted.key), farewell]
+            });
+            let response = self.store.txn(Txn::new(ops)).await?;
+            self.written(&response)?;
+            let names: Vec<InstanceName> = batch.iter().map(|(name, _)| *name).collect();
+            names.iter().for_each(|name| drop(self.registered.remove(name)));
+            self.registration.left(&names);
+        }
+        Ok(())
+    }
+
+    /// Writes instances, as long as the node's key is ours.
+    async fn put(
+        &mut self,
+        lease: LeaseId,
+        node: Revision,
+        missing: &[(InstanceName, Arc<Wanted>)],
+    ) -> Result<(), Stopped> {
+        for batch in missing.chunks(BATCH) {
+            let puts = batch
+                .iter()
+                .map(|(_, wanted)| Op::put(&wanted.key, wanted.value.clone(), Some(lease)));
+            let guarded = Txn::new(puts).when(Compare::unchanged_since(&self.node_key, node));
+            let response = self.store.txn(guarded).await?;
+            self.written(&response)?;
+            self.registered.extend(batch.iter().cloned());
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, response: &TxnResponse) -> Result<(), Stopped> {
+        if !response.succeeded {
+            return Err(Stopped::Contended);
+        }
+        self.revision = response.revision;
+        Ok(())
+    }
+
+    /// Reads our own keys back and forgets those that are not as they were written.
+    async fn verify(&mut self, lease: LeaseId) -> Result<(), Stopped> {
+        let node = self.store.get(&self.node_key).await?;
+        let ours = |kv: &KeyValue| kv.value == self.node_value && kv.lease == Some(lease);
+        self.node = node.filter(ours).map(|kv| kv.mod_revision);
+        for service in self.registration.touched() {
+            self.verify_service(lease, &service).await?;
+        }
+        Ok(())
+    }
+
+    async fn verify_service(&mut self, lease: LeaseId, service: &Name) -> Result<(), Stopped> {
+        let prefix = self.keys.instances_of(service, self.options.incarnation);
+        let (kvs, _) = self.store.list(&prefix, self.options.page_keys).await?;
+        let mut found: HashMap<InstanceName, &KeyValue> = HashMap::new();
+        for kv in &kvs {
+            if let Key::Instance(_, name) = self.keys.parse(&kv.key) {
+                found.insert(name, kv);
+            }
+        }
+        self.registered.retain(|name, wanted| {
+            wanted.service != *service
+                || found
+                    .get(name)
+                    .is_some_and(|kv| kv.value == wanted.value && kv.lease == Some(lease))
+        });
+        // A write that was taken for lost may arrive after the delete that was to undo it.
+        let ghosts = found.keys().filter(|name| !self.registration.wants(**name));
+        let ghosts: Vec<Op> =
+            ghosts.map(|name| Op::delete(self.keys.instance(service, *name))).collect();
+        for batch in ghosts.chunks(BATCH) {
+            self.store.txn(Txn::new(batch.iter().cloned())).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+use std::{sync::Arc, time::Duration};
+
+use callboard::{
+    Incarnation,
+    directory::{Directory, DirectoryError},
+    kv::{EmbeddedKv, KeyValueStore, Op, RangeRequest, Txn},
+    testing::{FaultyKv, KvFaults},
+};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
+
+use crate::cluster::{Cluster, event, name};
+
+#[tokio::test(start_paused = true)]
+async fn compaction_past_the_watch_makes_it_list_again() {
+    let cluster = Cluster::default();
+    let (a, b) = (cluster.node("a").await, cluster.node("b").await);
+    a.register("orders", 1).await;
+    let mut events = b.directory.watch(&name("orders"));
+    b.will_see("orders", 1).await;
+    // Shorter than the lease, so that only the watch suffers.
+    b.line.freeze();
+    sleep(Duration::from_secs(1)).await;
+    let gone = a.record("orders", 1).instance;
+    a.directory.deregister(&[gone]).await.unwrap();
+    a.register("orders", 2).await;
+    let newest = cluster.kv.range(RangeRequest::prefix("/")).await.unwrap().revision;
+    cluster.kv.compact(newest).await.unwrap();
+    b.line.thaw();
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(b.sees("orders"), ["a/2"]);
+    assert_eq!(event(&mut events).await, "left 1");
+    assert_eq!(event(&mut events).await, "up 2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_longer_than_the_lease_heals_within_five_seconds() {
+    let cluster = Cluster::default();
+    let (a, b) = (cluster.node("a").await, cluster.node("b").await);
+    a.register("orders", 1).await;
+    b.register("orders", 2).await;
+    a.will_see("orders", 2).await;
+    let mut events = a.directory.watch(&name("orders"));
+    a.line.freeze();
+    b.line.freeze();
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(a.sees("orders").len(), 2, "it serves from what it knew");
+    assert_eq!(event(&mut events).await, "Stale");
+    assert!(a.directory.stale_since().unwrap().elapsed() > Duration::from_secs(12));
+    assert!(a.directory.lease_deadline().unwrap() < Instant::now());
+    assert!(cluster.keys("svc/").await.is_empty());
+    a.line.thaw();
+    b.line.thaw();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(a.sees("orders").len(), 2);
+    assert_eq!(cluster.keys("svc/").await.len(), 2);
+    assert_eq!(a.directory.stale_since(), None);
+    let mut told = Vec::new();
+    while told.last().is_none_or(|last| last != "Fresh") {
+        told.push(event(&mut events).await);
+    }
+    // A longer outage is no second alarm.
+    assert_eq!(told.iter().filter(|event| *event == "Stale").count(), 0, "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_falls_silent_is_replaced() {
+    let cluster = Cluster::default();
+    let (a, b) = (cluster.node("a").await, cluster.node("b").await);
+    b.line.set(KvFaults { watch_silence: 1.0, ..KvFaults::default() });
+    sleep(Duration::from_secs(2)).await;
+    b.line.heal();
+    a.register("orders", 1).await;
+    let elapsed = b.will_see("orders", 1).await;
+    assert!(elapsed <= Duration::from_secs(5), "{elapsed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_watch_lost_is_found_by_the_audit() {
+    let cluster = Cluster::default();
+    let (a, b) = (cluster.node("a").await, cluster.node("b").await);
+    b.line.set(KvFaults { watch_loss: 1.0, ..KvFaults::default() });
+    a.register("orders", 1).await;
+    sleep(Duration::from_secs(1)).await;
+    b.line.heal();
+    sleep(Duration::from_secs(60)).await;
+    assert!(b.sees("orders").is_empty(), "the watch does not know that it lost something");
+    sleep(Duration::from_secs(550)).await;
+    assert_eq!(b.sees("orders"), ["a/1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_lost_its_data_is_filled_again() {
+    let cluster = Cluster::default();
+    let node = cluster.node("a").await;
+    for number in 0..20 {
+        node.register("orders", number).await;
+    }
+    let empty = EmbeddedKv::new();
+    node.line.replace(Arc::new(empty.clone()));
+    sleep(Duration::from_secs(8)).await;
+    let keys = empty.range(RangeRequest::prefix("/callboard/c/svc/")).await.unwrap().kvs;
+    assert_eq!(keys.len(), 20);
+    assert_eq!(node.sees("orders").len(), 20);
+    node.register("orders", 20).await;
+    assert_eq!(node.sees("orders").len(), 21);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_arrives_after_its_undoing_is_cleared_away() {
+    let cluster = Cluster::default();
+    let node = cluster.node("a").await;
+    let record = node.register("orders", 1).await;
+    let value = cluster.keys("svc/").await[0].value.clone();
+    node.directory.deregister(&[record.instance]).await.unwrap();
+    let key = format!("/callboard/c/svc/orders/{}", record.instance);
+    let lease = cluster.lease_of("a").await;
+    cluster.kv.txn(Txn::new([Op::put(key, value, Some(lease))])).await.unwrap();
+    node.will_see("orders", 1).await;
+    assert!(node.will_see("orders", 0).await <= Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_without_a_store_says_so_in_time() {
+    let cluster = Cluster::default();
+    let line = FaultyKv::new(Arc::new(cluster.kv.clone()), 1);
+    line.freeze();
+    let start = Instant::now();
+    let options = cluster.options("a");
+    let error = Directory::start(Arc::new(line), options, Handle::current()).await.unwrap_err();
+    let DirectoryError::StartTimeout { after, source: Some(source) } = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!((start.elapsed().as_secs(), after.as_secs()), (30, 30));
+    assert!(source.to_string().contains("lease"), "{source}");
+    sleep(Duration::from_secs(10)).await;
+    assert!(cluster.keys("").await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_without_a_store_ends_in_time_and_leaves_the_rest_to_the_lease() {
+    let cluster = Cluster::default();
+    let (a, b) = (cluster.node("a").await, cluster.node("b").await);
+    a.register("orders", 1).await;
+    a.line.freeze();
+    let error = a.directory.shutdown().await.unwrap_err();
+    assert!(matches!(error, DirectoryError::Unreachable { .. }), "{error}");
+    b.will_see("orders", 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_waits_for_the_store_and_then_succeeds() {
+    let cluster = Cluster::default();
+    let node = cluster.node("a").await;
+    node.line.set(KvFaults { error: 1.0, ..KvFaults::default() });
+    let directory = node.directory.clone();
+    let record = node.record("orders", 1);
+    let registering = tokio::spawn(async move { directory.register(record).await });
+    sleep(Duration::from_secs(30)).await;
+    assert!(!registering.is_finished());
+    node.line.heal();
+    let start = Instant::now();
+    registering.await.unwrap().unwrap();
+    assert!(start.elapsed() <= Duration::from_secs(5));
+    assert!(Incarnation::fresh() > node.directory.incarnation());
+}

@@ -1,0 +1,8 @@
+//! The directory over the embedded store, under a paused clock.
+
+mod cluster;
+mod convergence;
+mod definitions;
+mod faults;
+mod nodes;
+mod services;
