@@ -2,3 +2,11 @@
 pub mod codec;
 pub mod frame;
 pub mod keys;
+mod backoff;
+mod clock;
+mod event;
+mod lane;
+mod outgoing;
+mod refusal;
+mod stats;
+mod waiters;

@@ -1,0 +1,78 @@
+use std::{fmt, sync::Arc};
+
+use crate::log::{EntryId, StreamName};
+
+/// Something that an operator should hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BusEvent {
+    /// The log has lost messages that it had acknowledged.
+    AcknowledgedLoss {
+        /// The stream.
+        stream: StreamName,
+        /// How many.
+        messages: u64,
+    },
+    /// An entry could not be decoded; it went whole to the dead letters.
+    Unreadable {
+        /// The stream.
+        stream: StreamName,
+        /// The entry.
+        entry: EntryId,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A message went to the dead letters.
+    Buried {
+        /// The stream.
+        stream: StreamName,
+        /// The entry it was in.
+        entry: EntryId,
+        /// Its wire name.
+        message: String,
+        /// Why.
+        reason: String,
+    },
+    /// An entry that was being handled here belongs to another process now.
+    Disowned {
+        /// The stream.
+        stream: StreamName,
+        /// The entry.
+        entry: EntryId,
+    },
+}
+
+/// Who is told of events; called on the I/O runtime, it must not block.
+pub type Observer = Arc<dyn Fn(BusEvent) + Send + Sync>;
+
+/// An observer that may be missing. Events are always logged.
+#[derive(Clone, Default)]
+pub(crate) struct Events(pub(crate) Option<Observer>);
+
+impl Events {
+    pub(crate) fn tell(&self, event: BusEvent) {
+        match &event {
+            BusEvent::AcknowledgedLoss { stream, messages } => {
+                tracing::error!(%stream, messages, "the log lost messages that it had acknowledged");
+            }
+            BusEvent::Unreadable { stream, entry, reason } => {
+                tracing::warn!(%stream, %entry, reason, "an entry can't be read; buried");
+            }
+            BusEvent::Buried { stream, entry, message, reason } => {
+                tracing::warn!(%stream, %entry, message, reason, "a message was buried");
+            }
+            BusEvent::Disowned { stream, entry } => {
+                tracing::warn!(%stream, %entry, "an entry belongs to another process now");
+            }
+        }
+        if let Some(observer) = &self.0 {
+            observer(event);
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Events").field(&self.0.is_some()).finish()
+    }
+}

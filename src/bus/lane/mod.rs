@@ -1,0 +1,418 @@
+//! Lanes: the way of messages from this process into one stream.
+//!
+//! Owns the open frame, the order of frames, resending and what a refusal means for the messages.
+//! Knows nothing of what they are. A lane has a number; the log takes its frames in sequence only,
+//! which is why a lost answer makes no duplicate and a lost frame breaks no order. When the log
+//! knows the lane otherwise than we do, the rest goes on under a new number, from 1.
+
+mod drive;
+mod receipt;
+mod verdict;
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
+
+pub use receipt::Receipt;
+
+use self::{drive::Driver, receipt::Promise};
+use super::{
+    backoff::Backoff,
+    codec::{BODY_BYTES_MAX, CodecError},
+    event::Events,
+    frame::{FrameBuilder, Message, Pushed},
+    outgoing::Body,
+    stats::{Counters, add},
+    waiters::Waiters,
+};
+use crate::{
+    error::{Failure, FailureKind},
+    id::Incarnation,
+    log::{MessageLog, StreamKind, StreamName},
+};
+
+/// What all lanes of a bus share.
+#[derive(Debug)]
+pub(crate) struct LaneContext {
+    pub(crate) log: Arc<dyn MessageLog>,
+    pub(crate) producer: Incarnation,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) events: Events,
+    pub(crate) last_number: AtomicU32,
+    pub(crate) high_water_bytes: usize,
+    pub(crate) call_timeout: Duration,
+    pub(crate) backoff: Backoff,
+}
+
+impl LaneContext {
+    fn next_number(&self) -> u32 {
+        self.last_number.fetch_add(1, Relaxed).wrapping_add(1)
+    }
+}
+
+/// One message on its way into a lane.
+#[derive(Debug)]
+pub(crate) struct Parcel<'a> {
+    pub(crate) message: Message<'a>,
+    pub(crate) body: Body<'a>,
+    /// Goes into the delay set instead: its id there and when it is due on the log's clock.
+    pub(crate) delayed: Option<(Arc<str>, u64)>,
+    /// Somebody waits for the answer to this correlation id.
+    pub(crate) ask: Option<u64>,
+}
+
+/// Who may pass the high water mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// Only when there is room and nobody waits.
+    Try,
+    /// The first of those who wait.
+    Next,
+    /// Always: replies and cancels, which free room elsewhere.
+    Forced,
+}
+
+/// Where a message is in its lane.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) receipt: Receipt,
+    pub(crate) serial: u64,
+    pub(crate) place: usize,
+}
+
+/// Why a lane did not take a message.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// It holds as much as it may.
+    Full,
+    /// It was dropped in the meantime: look it up again.
+    Closed,
+    /// This message can't be sent.
+    Failed(Failure),
+}
+
+/// A frame that has not been sent yet.
+#[derive(Debug)]
+struct Pending {
+    serial: u64,
+    builder: FrameBuilder,
+    bytes: usize,
+    delayed: Option<(Arc<str>, u64)>,
+    promise: Promise,
+}
+
+#[derive(Debug)]
+struct State {
+    open: Option<Pending>,
+    ready: VecDeque<Pending>,
+    /// Frames with the driver.
+    flying: usize,
+    /// Bytes of all frames, those with the driver too.
+    bytes: usize,
+    last_serial: u64,
+    closed: bool,
+    used: Instant,
+}
+
+/// The way into one stream.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    context: Arc<LaneContext>,
+    stream: StreamName,
+    /// 0 when there is no limit.
+    backlog_max: AtomicU64,
+    state: Mutex<State>,
+    /// The driver has something to do.
+    work: Notify,
+    /// The first of those who wait may try.
+    room: Notify,
+    /// Those who wait for room, one at a time, in the order in which they came.
+    turns: Semaphore,
+    waiting: AtomicUsize,
+    empty: Notify,
+}
+
+struct InLine<'a>(&'a AtomicUsize);
+
+impl<'a> InLine<'a> {
+    fn new(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Lane {
+    /// A lane and the future that drives it.
+    pub(crate) fn new(
+        context: Arc<LaneContext>,
+        stream: StreamName,
+        backlog_max: Option<u64>,
+    ) -> (Arc<Self>, impl Future<Output = ()> + Send + use<>) {
+        let number = context.next_number();
+        let lane = Arc::new(Self {
+            context,
+            stream,
+            backlog_max: AtomicU64::new(backlog_max.unwrap_or(0)),
+            state: Mutex::new(State {
+                open: None,
+                ready: VecDeque::new(),
+                flying: 0,
+                bytes: 0,
+                last_serial: 0,
+                closed: false,
+                used: Instant::now(),
+            }),
+            work: Notify::new(),
+            room: Notify::new(),
+            turns: Semaphore::new(1),
+            waiting: AtomicUsize::new(0),
+            empty: Notify::new(),
+        });
+        let driver = Driver::new(lane.clone(), number);
+        (lane, driver.run())
+    }
+
+    pub(crate) fn set_backlog_max(&self, backlog_max: Option<u64>) {
+        self.backlog_max.store(backlog_max.unwrap_or(0), Relaxed);
+    }
+
+    /// Encodes a message into the open frame.
+    pub(crate) fn push(
+        &self,
+        parcel: &mut Parcel<'_>,
+        entrance: Entrance,
+    ) -> Result<Placed, Refused> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(Refused::Closed);
+        }
+        let over = state.bytes >= self.context.high_water_bytes;
+        let full = match entrance {
+            Entrance::Try => over || self.waiting.load(Relaxed) > 0,
+            Entrance::Next => over,
+            Entrance::Forced => false,
+        };
+        if full {
+            return Err(Refused::Full);
+        }
+        let placed = state.write(parcel, &self.context.waiters).map_err(Refused::Failed)?;
+        state.used = Instant::now();
+        let due = state.flying == 0 || !state.ready.is_empty();
+        drop(state);
+        add(&self.context.counters.messages_queued, 1);
+        if due {
+            self.work.notify_one();
+        }
+        Ok(placed)
+    }
+
+    /// Waits for room, in order of arrival, then pushes.
+    ///
+    /// Cancel safe: who goes away leaves the line, and nothing was pushed.
+    pub(crate) async fn send(&self, parcel: &mut Parcel<'_>) -> Result<Placed, Refused> {
+        match self.push(parcel, Entrance::Try) {
+            Err(Refused::Full) => {}
+            done => return done,
+        }
+        let _in_line = InLine::new(&self.waiting);
+        let _turn = self.turns.acquire().await.map_err(|_| Refused::Closed)?;
+        loop {
+            match self.push(parcel, Entrance::Next) {
+                Err(Refused::Full) => self.room.notified().await,
+                done => return done,
+            }
+        }
+    }
+
+    /// Takes a message out of a frame that was not sent yet. False when it was.
+    pub(crate) fn withdraw(&self, serial: u64, place: usize) -> bool {
+        let mut state = self.state.lock();
+        let State { open, ready, .. } = &mut *state;
+        let found = open.iter_mut().chain(ready).find(|pending| pending.serial == serial);
+        found.map(|pending| pending.builder.withdraw(place)).is_some()
+    }
+
+    /// Resolves when everything that was pushed before has been stored or refused.
+    pub(crate) async fn flushed(&self) {
+        loop {
+            let mut empty = std::pin::pin!(self.empty.notified());
+            empty.as_mut().enable();
+            if self.state.lock().is_empty() {
+                return;
+            }
+            empty.await;
+        }
+    }
+
+    /// Ends the lane if it has been empty for so long. Nobody else may hold it meanwhile.
+    pub(crate) fn close_if_idle(&self, now: Instant, idle: Duration) -> bool {
+        let mut state = self.state.lock();
+        let unused = now.saturating_duration_since(state.used) >= idle;
+        if !state.is_empty() || !unused || self.waiting.load(Relaxed) > 0 {
+            return false;
+        }
+        state.closed = true;
+        drop(state);
+        self.work.notify_one();
+        true
+    }
+
+    /// Ends the lane at once; what it still holds fails.
+    pub(crate) fn abort(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let dropped = (state.open.take(), std::mem::take(&mut state.ready));
+        drop(state);
+        // Promises wake tasks: outside the lock.
+        drop(dropped);
+        self.turns.close();
+        self.room.notify_waiters();
+        self.room.notify_one();
+        self.work.notify_one();
+        self.empty.notify_waiters();
+    }
+
+    /// The next frame to send. An open one leaves only when nothing is on its way.
+    fn take(&self, nothing_on_its_way: bool) -> Option<Pending> {
+        let mut state = self.state.lock();
+        let pending = match state.ready.pop_front() {
+            Some(pending) => pending,
+            None if nothing_on_its_way => {
+                state.open.take_if(|pending| pending.builder.count() > 0)?
+            }
+            None => return None,
+        };
+        state.flying += 1;
+        Some(pending)
+    }
+
+    /// A frame is done with.
+    fn landed(&self, bytes: usize) {
+        let mut state = self.state.lock();
+        state.flying -= 1;
+        state.bytes = state.bytes.saturating_sub(bytes);
+        let (room, empty) = (state.bytes < self.context.high_water_bytes, state.is_empty());
+        drop(state);
+        if room && self.waiting.load(Relaxed) > 0 {
+            self.room.notify_one();
+        }
+        if empty {
+            self.empty.notify_waiters();
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
+    fn must_exist(&self) -> bool {
+        // These two are made by their reader alone: one that is gone must stay so.
+        matches!(self.stream.kind(), StreamKind::Inbox | StreamKind::Replies)
+    }
+
+    fn backlog_max(&self) -> Option<u64> {
+        Some(self.backlog_max.load(Relaxed)).filter(|max| *max > 0)
+    }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        let open = self.open.as_ref().is_some_and(|pending| pending.builder.count() > 0);
+        self.flying == 0 && self.ready.is_empty() && !open
+    }
+
+    fn write(
+        &mut self,
+        parcel: &mut Parcel<'_>,
+        waiters: &Arc<Waiters>,
+    ) -> Result<Placed, Failure> {
+        if parcel.delayed.is_some() {
+            // It travels alone, and what was said before it stays before it.
+            self.close_open();
+        }
+        let Parcel { message, body, delayed, ask } = parcel;
+        let pushed = self.open(waiters).builder.push(message, |into| body.write(into));
+        let pushed = match pushed {
+            Ok(Pushed::NoRoom(encoded)) => {
+                self.close_open();
+                self.open(waiters).builder.push(message, |into| {
+                    into.extend_from_slice(&encoded);
+                    Ok(())
+                })
+            }
+            other => other,
+        };
+        let place = match pushed {
+            Ok(Pushed::In { place }) => place,
+            Ok(Pushed::TooLarge(size)) => return Err(too_large(size)),
+            // An empty frame has room for whatever is not too large.
+            Ok(Pushed::NoRoom(encoded)) => return Err(too_large(encoded.len())),
+            Err(error) => return Err(unencodable(message, error)),
+        };
+        let pending = self.open(waiters);
+        let grown = pending.builder.size_bytes().saturating_sub(pending.bytes);
+        pending.bytes += grown;
+        pending.delayed = delayed.take();
+        if let Some(correlation) = ask {
+            pending.promise.add_ask(*correlation);
+        }
+        let placed = Placed { receipt: pending.promise.receipt(), serial: pending.serial, place };
+        let alone = pending.delayed.is_some();
+        self.bytes += grown;
+        if alone {
+            self.close_open();
+        }
+        Ok(placed)
+    }
+
+    fn open(&mut self, waiters: &Arc<Waiters>) -> &mut Pending {
+        let last_serial = &mut self.last_serial;
+        self.open.get_or_insert_with(|| {
+            *last_serial += 1;
+            Pending {
+                serial: *last_serial,
+                builder: FrameBuilder::new(),
+                bytes: 0,
+                delayed: None,
+                promise: Promise::new(waiters.clone()),
+            }
+        })
+    }
+
+    fn close_open(&mut self) {
+        if let Some(pending) = self.open.take_if(|pending| pending.builder.count() > 0) {
+            self.ready.push_back(pending);
+        }
+    }
+}
+
+fn too_large(size: usize) -> Failure {
+    FailureKind::TooLarge { size, limit: BODY_BYTES_MAX }.into()
+}
+
+fn unencodable(message: &Message<'_>, error: CodecError) -> Failure {
+    let kind = FailureKind::Undecodable {
+        message: message.name.unwrap_or_default().to_owned(),
+        version: message.version,
+        reason: "its sender could not encode it".to_owned(),
+    };
+    Failure::new(kind).caused_by(error)
+}
