@@ -1,10 +1,10 @@
 //! The bus: messages between processes, over the log port.
-pub mod codec;
-pub mod frame;
-pub mod keys;
 mod backoff;
 mod clock;
+pub mod codec;
 mod event;
+pub mod frame;
+pub mod keys;
 mod lane;
 mod outgoing;
 mod refusal;

@@ -118,9 +118,7 @@ fn parts(kind: &FailureKind) -> (Code, Vec<String>, Vec<u64>) {
             (Code::Undecodable, vec![message.clone(), reason.clone()], vec![u64::from(*version)])
         }
         K::Unavailable { what } => (Code::Unavailable, one(what), vec![]),
-        K::TooLarge { size, limit } => {
-            (Code::TooLarge, vec![], vec![*size as u64, *limit as u64])
-        }
+        K::TooLarge { size, limit } => (Code::TooLarge, vec![], vec![*size as u64, *limit as u64]),
         K::NotHandled { target, message, how } => {
             (Code::NotHandled, vec![target.clone(), message.clone(), how.clone()], vec![])
         }

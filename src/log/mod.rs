@@ -23,8 +23,9 @@ pub use outcome::{
     StreamInfo,
 };
 pub use request::{
-    AppendRequest, Attempt, BuryRequest, ClaimRequest, Consumer, Disposal, Done, Mark, Owner,
-    Place, PostponeRequest, Progress, ReadGroupRequest, ReplayRequest, Settle, Start, Totals,
+    AppendRequest, Attempt, BuryEntryRequest, BuryRequest, ClaimRequest, Consumer, Disposal, Done,
+    Mark, Owner, Place, PostponeRequest, Progress, ReadGroupRequest, ReplayRequest, Settle, Start,
+    Totals,
 };
 pub use stream::{EntryId, FRAME_BYTES_MAX, StreamKind, StreamName};
 
@@ -122,6 +123,8 @@ pub struct ReadBatch {
 ///   saying it again adds nothing (it is known by entry and index) and is [`Ownership::Done`]; of a
 ///   message that was done otherwise it is [`Ownership::Disagrees`].
 /// - MUST `bury_into_another_stream_counts_where_it_was`.
+/// - MUST `bury_entry_ends_it_with_one_letter`: each of its messages that was not done counts as dead;
+///   the second time it is [`Ownership::NotPending`].
 /// - MUST `postpone_moves_one_message_to_the_delay_set`, likewise once; a topic refuses it.
 /// - MUST `due_releases_in_order_of_time`, only what is due, as entries of one message each; a
 ///   release changes `delayed` and `held`, never `appended`.
@@ -249,6 +252,15 @@ pub trait MessageLog: Send + Sync + fmt::Debug + 'static {
         stream: &StreamName,
         owner: &Owner,
         request: BuryRequest,
+    ) -> Result<Ownership, LogError>;
+
+    /// Moves a whole entry that nobody can read to the dead letters, as one letter, and ends it. Its
+    /// reader does not know how many messages it holds; the log does.
+    async fn bury_entry(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        request: BuryEntryRequest,
     ) -> Result<Ownership, LogError>;
 
     /// Moves one message of an entry to the delay set.

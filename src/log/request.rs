@@ -200,6 +200,17 @@ pub struct BuryRequest {
     pub into: Option<StreamName>,
 }
 
+/// A whole entry to the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuryEntryRequest {
+    /// The entry.
+    pub id: EntryId,
+    /// The dead letter: a frame of one message whose body is the entry.
+    pub letter: Bytes,
+    /// Where to, as in [`BuryRequest`].
+    pub into: Option<StreamName>,
+}
+
 /// One message to the delay set (of a counted stream: what a topic releases goes to every group).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostponeRequest {

@@ -30,18 +30,12 @@ pub(super) enum Verdict {
     Refused(Failure),
 }
 
-pub(super) fn judge(
-    sent: Sent,
-    answer: Result<Append, LogError>,
-    stream: &StreamName,
-) -> Verdict {
+pub(super) fn judge(sent: Sent, answer: Result<Append, LogError>, stream: &StreamName) -> Verdict {
     match answer {
         Ok(Append::Stored(_)) => Verdict::Stored { duplicate: false },
         Ok(Append::Duplicate { .. }) => Verdict::Stored { duplicate: true },
         Ok(Append::Gap { .. }) if sent.behind => Verdict::Overtook,
-        Ok(Append::Gap { last }) => {
-            Verdict::Renew { lost: sent.acknowledged.saturating_sub(last) }
-        }
+        Ok(Append::Gap { last }) => Verdict::Renew { lost: sent.acknowledged.saturating_sub(last) },
         // Its sender may have been stored before the stream went away.
         Ok(Append::Gone) => refused(sent, format!("{stream}, whose process is gone,"), None),
         // A log that is full may say so before it looks at the sequence: no answer to the question

@@ -7,9 +7,10 @@ use super::{EmbeddedLog, check, read::Read, record::Move, stream::Stream};
 use crate::{
     Incarnation,
     log::{
-        Append, AppendRequest, BuryRequest, Claim, ClaimRequest, Consumer, Due, Entry, EntryId,
-        Fence, LogError, MessageLog, Owner, Ownership, Place, PostponeRequest, Progress, ReadBatch,
-        ReadGroupRequest, Recorded, ReplayRequest, Replayed, Settle, Start, StreamInfo, StreamName,
+        Append, AppendRequest, BuryEntryRequest, BuryRequest, Claim, ClaimRequest, Consumer, Due,
+        Entry, EntryId, Fence, LogError, MessageLog, Owner, Ownership, Place, PostponeRequest,
+        Progress, ReadBatch, ReadGroupRequest, Recorded, ReplayRequest, Replayed, Settle, Start,
+        StreamInfo, StreamName,
     },
 };
 
@@ -152,6 +153,37 @@ impl MessageLog for EmbeddedLog {
                 stream.dead.push(now_ms, letter, 1);
             }),
         }
+    }
+
+    async fn bury_entry(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        request: BuryEntryRequest,
+    ) -> Result<Ownership, LogError> {
+        check::owner(stream, owner)?;
+        check::frame(&request.letter)?;
+        let now_ms = self.shared.now().ms;
+        let BuryEntryRequest { id, letter, into } = request;
+        let Some(into) = into.filter(|into| into != stream) else {
+            let ended = self.shared.with(stream, |stream| {
+                let ended = stream.bury_entry(owner, id, now_ms);
+                if ended == Ownership::Done {
+                    stream.dead.push(now_ms, letter, 1);
+                }
+                ended
+            });
+            return Ok(ended.unwrap_or(Ownership::NotPending));
+        };
+        let ended = self.shared.with_both(stream, &into, |source, target| {
+            let ended = source.bury_entry(owner, id, now_ms);
+            if ended == Ownership::Done {
+                target.exists = true;
+                target.dead.push(now_ms, letter, 1);
+            }
+            ended
+        });
+        Ok(ended.unwrap_or(Ownership::NotPending))
     }
 
     async fn postpone(

@@ -64,15 +64,34 @@ impl Stream {
         }
         let before = record.totals();
         self.count_difference(before, end.totals);
+        self.end(owner, end.id, end.retain, now.ms);
+        Ownership::Done
+    }
+
+    /// Ends an entry that nobody can read: what was not done of it is dead.
+    pub(super) fn bury_entry(&mut self, owner: &Owner, id: EntryId, now_ms: u64) -> Ownership {
+        let standing = self.standing(owner, id);
+        if standing != Ownership::Done {
+            return standing;
+        }
+        let Some(count) = self.count_of(id) else { return Ownership::NotPending };
+        let before = self.record_mut(owner, id).totals();
+        let left = u64::from(count).saturating_sub(before.sum());
+        let dead = before.dead.saturating_add(u32::try_from(left).unwrap_or(u32::MAX));
+        self.count_difference(before, Totals { dead, ..before });
+        self.end(owner, id, None, now_ms);
+        Ownership::Done
+    }
+
+    fn end(&mut self, owner: &Owner, id: EntryId, retain: Option<Duration>, now_ms: u64) {
         if let Owner::Consumer(consumer) = owner
             && let Some(group) = self.groups.get_mut(&consumer.group)
         {
-            group.acknowledge(end.id);
+            group.acknowledge(id);
         }
         if self.name.kind() != StreamKind::Topic {
-            self.take_out(end, now.ms);
+            self.take_out(id, retain, now_ms);
         }
-        Ownership::Done
     }
 
     /// What moving one message would meet. Nothing is changed.
@@ -196,12 +215,12 @@ impl Stream {
         self.counted.dead += grown(before.dead, after.dead);
     }
 
-    fn take_out(&mut self, end: &Settle, now_ms: u64) {
-        let Some(stored) = self.live.remove(end.id) else { return };
+    fn take_out(&mut self, id: EntryId, retain: Option<Duration>, now_ms: u64) {
+        let Some(stored) = self.live.remove(id) else { return };
         if self.name.is_counted() {
             self.counted.frames_out += 1;
         }
-        if let Some(keep) = end.retain {
+        if let Some(keep) = retain {
             self.retained.push(now_ms, stored.frame, stored.count);
             self.retained.trim(EntryId { ms: now_ms.saturating_sub(millis(keep)), seq: 0 });
         }

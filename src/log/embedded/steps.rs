@@ -50,7 +50,6 @@ impl Shared {
         Ok(moved.unwrap_or(Ownership::NotPending))
     }
 
-    /// Buries into another stream: both are locked, in the order of their names.
     pub(super) fn bury_into(
         &self,
         from: &StreamName,
@@ -59,8 +58,28 @@ impl Shared {
         mark: Mark,
         letter: Bytes,
     ) -> Ownership {
+        let moved = self.with_both(from, into, |source, target| {
+            let moved = source.probe_move(owner, mark, Move::Bury);
+            if moved == Ok(Moved::Fresh) {
+                target.exists = true;
+                target.dead.push(self.now().ms, letter, 1);
+                source.record_move(owner, mark, Move::Bury);
+            }
+            answer(moved)
+        });
+        moved.unwrap_or(Ownership::NotPending)
+    }
+
+    /// Acts on two streams at once: both are locked, in the order of their names. `None` when the
+    /// first does not exist.
+    pub(super) fn with_both<R>(
+        &self,
+        from: &StreamName,
+        into: &StreamName,
+        act: impl FnOnce(&mut Stream, &mut Stream) -> R,
+    ) -> Option<R> {
         loop {
-            let Some(source) = self.find(from) else { return Ownership::NotPending };
+            let source = self.find(from)?;
             let target = self.find_or_add(into);
             let (mut source, mut target) = if from < into {
                 let source = source.lock();
@@ -74,15 +93,10 @@ impl Shared {
             }
             self.end_if_over(&mut source);
             self.end_if_over(&mut target);
-            let moved = source.probe_move(owner, mark, Move::Bury);
-            if moved == Ok(Moved::Fresh) {
-                target.exists = true;
-                target.dead.push(self.now().ms, letter, 1);
-                source.record_move(owner, mark, Move::Bury);
-            }
+            let result = act(&mut source, &mut target);
             drop((source, target));
             self.vacate(into);
-            return if moved == Ok(Moved::Fresh) { Ownership::Done } else { answer(moved) };
+            return Some(result);
         }
     }
 
