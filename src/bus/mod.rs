@@ -1,12 +1,44 @@
 //! The bus: messages between processes, over the log port.
+//!
+//! Owns the wire format ([`frame`], [`codec`]), the names of streams ([`keys`]), the way out (lanes)
+//! and the way in (readers, settling, retries, dead letters, replies). Knows nothing of actors,
+//! services' definitions or who is alive: the layers above pick the destination and implement
+//! [`Intake`]. `codec`, `frame` and `keys` are pure and may be used by the local core.
+//!
+//! **Promises.** A tell that was acknowledged is handled at least once or ends in the dead letters
+//! with its reason. An entry is settled when each of its messages was concluded, and never before.
+//! Resending makes no duplicate. Messages of one sender into one stream keep their order.
+
+mod ask;
 mod backoff;
 mod clock;
 pub mod codec;
+mod core;
+mod error;
 mod event;
 pub mod frame;
 pub mod keys;
 mod lane;
+mod limits;
+mod outbox;
 mod outgoing;
+mod process;
+mod receive;
 mod refusal;
+mod send;
 mod stats;
 mod waiters;
+
+pub use ask::AskTicket;
+pub use backoff::Backoff;
+pub use error::BusError;
+pub use event::{BusEvent, Observer};
+pub use lane::Receipt;
+pub use limits::BusLimits;
+pub use outbox::Destination;
+pub use outgoing::{Body, EncodeBody, Outgoing};
+pub use process::{Bus, BusOptions, Subscriber};
+pub use receive::{Consumption, Incoming, Intake, Offered};
+pub use send::DelayedId;
+pub use stats::BusStats;
+pub use waiters::ReplyBytes;

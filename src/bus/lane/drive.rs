@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     bus::{event::BusEvent, frame, stats::add},
-    log::{Append, AppendRequest, LogError},
+    log::{Append, AppendRequest, LogError, StreamKind},
 };
 
 /// At most so many frames of a lane are on their way.
@@ -153,7 +153,11 @@ impl Driver {
             Verdict::Renew { lost } => self.renew_after_gap(lost).await,
             Verdict::Refused(failure) => {
                 let Some(flight) = self.flights.pop_front() else { return };
-                add(&self.lane.context.counters.frames_refused, 1);
+                let counters = &self.lane.context.counters;
+                add(&counters.frames_refused, 1);
+                if self.lane.stream.kind() == StreamKind::Replies {
+                    add(&counters.replies_undeliverable, u64::from(flight.count));
+                }
                 self.lane.landed(flight.bytes);
                 flight.promise.break_it(failure);
                 if self.flights.is_empty() {

@@ -42,6 +42,9 @@ use crate::{
     log::{MessageLog, StreamKind, StreamName},
 };
 
+/// How far above its high water a lane takes what does not wait.
+const FORCED_FACTOR: usize = 8;
+
 /// What all lanes of a bus share.
 #[derive(Debug)]
 pub(crate) struct LaneContext {
@@ -80,7 +83,7 @@ pub(crate) enum Entrance {
     Try,
     /// The first of those who wait.
     Next,
-    /// Always: replies and cancels, which free room elsewhere.
+    /// Replies and cancels, which free room elsewhere: up to several times the mark.
     Forced,
 }
 
@@ -208,7 +211,7 @@ impl Lane {
         let full = match entrance {
             Entrance::Try => over || self.waiting.load(Relaxed) > 0,
             Entrance::Next => over,
-            Entrance::Forced => false,
+            Entrance::Forced => state.bytes >= self.context.high_water_bytes * FORCED_FACTOR,
         };
         if full {
             return Err(Refused::Full);

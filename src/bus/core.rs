@@ -1,0 +1,211 @@
+use std::{
+    fmt,
+    sync::{
+        Arc, Weak,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::{runtime::Handle, sync::Semaphore, task::JoinSet, time::timeout};
+
+use super::{
+    clock::LogClock,
+    codec::Codec,
+    event::Events,
+    frame::{Kind, Message},
+    lane::{Entrance, Lane, LaneContext, Parcel, Placed, Refused},
+    limits::BusLimits,
+    outbox::{Destination, Outbox},
+    outgoing::Body,
+    receive::Source,
+    refusal,
+    stats::{Counters, add},
+    waiters::Waiters,
+};
+use crate::{
+    error::{Delivery, Failure, FailureKind},
+    id::{Incarnation, Name},
+    log::{LogError, MessageLog},
+};
+
+/// What all parts of a bus share.
+pub(crate) struct Core {
+    pub(crate) cluster: Name,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) log: Arc<dyn MessageLog>,
+    pub(crate) limits: BusLimits,
+    pub(crate) clock: LogClock,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) events: Events,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) outbox: Outbox,
+    pub(crate) lanes: Arc<LaneContext>,
+    /// Raw bytes that may be held.
+    pub(crate) budget: Arc<Semaphore>,
+    pub(crate) runtime: Handle,
+    pub(crate) sources: Mutex<Vec<Weak<Source>>>,
+    pub(crate) tasks: Mutex<JoinSet<()>>,
+    pub(crate) ended: AtomicBool,
+    pub(crate) last_delayed: AtomicU64,
+}
+
+impl Core {
+    /// Runs a task that ends with the bus at the latest.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+        if !self.is_ended() {
+            tasks.spawn_on(task, &self.runtime);
+        }
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.load(Acquire)
+    }
+
+    /// Ends everything, as a crash would: nothing more is sent or settled.
+    pub(crate) fn end(&self) {
+        let mut tasks = self.tasks.lock();
+        self.ended.store(true, Release);
+        tasks.abort_all();
+        drop(tasks);
+        for lane in self.outbox.all() {
+            lane.abort();
+        }
+        self.waiters.clear();
+    }
+
+    pub(crate) fn remember(&self, source: &Arc<Source>) {
+        let mut sources = self.sources.lock();
+        sources.retain(|source| source.strong_count() > 0);
+        sources.push(Arc::downgrade(source));
+    }
+
+    pub(crate) fn delayed_id(&self) -> Arc<str> {
+        let number = self.last_delayed.fetch_add(1, Relaxed) + 1;
+        format!("{}-{number}", self.incarnation).into()
+    }
+
+    /// Makes a call that must succeed in the end: as long as its outcome is unknown it is made again.
+    /// The calls that are made so say the same thing twice without harm.
+    pub(crate) async fn persist<T, F>(
+        &self,
+        what: &'static str,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, LogError>
+    where
+        F: Future<Output = Result<T, LogError>>,
+    {
+        let mut failures = 0_u32;
+        loop {
+            match timeout(self.limits.call_timeout, call()).await {
+                Ok(Err(LogError::Unavailable { what: cause, .. })) => {
+                    tracing::debug!(what, failures, cause, "a call of the log failed");
+                }
+                Err(_) => tracing::debug!(what, failures, "a call of the log had no answer"),
+                Ok(done) => return done,
+            }
+            failures = failures.saturating_add(1);
+            tokio::time::sleep(self.limits.call_backoff.jittered(failures)).await;
+        }
+    }
+
+    /// Puts a message into its lane, when there is room.
+    pub(crate) async fn place(
+        &self,
+        to: &Destination,
+        parcel: &mut Parcel<'_>,
+    ) -> Result<(Placed, Arc<Lane>), Failure> {
+        loop {
+            if self.is_ended() {
+                return Err(stopped());
+            }
+            let lane = self.outbox.lane(self, to);
+            match lane.send(parcel).await {
+                Ok(placed) => return Ok((placed, lane)),
+                Err(Refused::Failed(failure)) => return Err(failure),
+                // It was idle and is being dropped: there will be another.
+                Err(Refused::Closed | Refused::Full) => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    /// Puts a message into its lane now, or not at all.
+    pub(crate) fn try_place(
+        &self,
+        to: &Destination,
+        parcel: &mut Parcel<'_>,
+        entrance: Entrance,
+    ) -> Result<(Placed, Arc<Lane>), Failure> {
+        loop {
+            if self.is_ended() {
+                return Err(stopped());
+            }
+            let lane = self.outbox.lane(self, to);
+            match lane.push(parcel, entrance) {
+                Ok(placed) => return Ok((placed, lane)),
+                Err(Refused::Failed(failure)) => return Err(failure),
+                Err(Refused::Full) => {
+                    let what = format!("{} (too much waits to be sent)", to.stream(&self.cluster));
+                    let kind = FailureKind::Unavailable { what };
+                    return Err(Failure::with_delivery(kind, Delivery::NotDelivered));
+                }
+                Err(Refused::Closed) => std::thread::yield_now(),
+            }
+        }
+    }
+
+    /// Answers an ask of another process.
+    pub(crate) fn reply(
+        &self,
+        to: Incarnation,
+        correlation: u64,
+        kind: Kind,
+        codec: Codec,
+        body: Bytes,
+    ) {
+        let to = Destination::Replies(to);
+        let mut message = Message::new(kind, codec);
+        message.correlation = Some(correlation);
+        let body = Body::Bytes(body);
+        let mut parcel = Parcel { message, body, delayed: None, ask: None };
+        let Err(failure) = self.try_place(&to, &mut parcel, Entrance::Forced) else { return };
+        if kind == Kind::Reply && matches!(failure.kind(), FailureKind::TooLarge { .. }) {
+            // The handler ran: its asker must hear that the outcome can't travel.
+            let failure = Failure::with_delivery(failure.kind().clone(), Delivery::Handled);
+            let body = refusal::to_wire(&failure);
+            return self.reply_refusal(&to, correlation, body);
+        }
+        add(&self.counters.replies_undeliverable, 1);
+    }
+
+    fn reply_refusal(&self, to: &Destination, correlation: u64, body: Bytes) {
+        let mut message = Message::new(Kind::Refusal, Codec::Bincode);
+        message.correlation = Some(correlation);
+        let body = Body::Bytes(body);
+        let mut parcel = Parcel { message, body, delayed: None, ask: None };
+        if self.try_place(to, &mut parcel, Entrance::Forced).is_err() {
+            add(&self.counters.replies_undeliverable, 1);
+        }
+    }
+}
+
+/// The bus does not run any more.
+pub(crate) fn stopped() -> Failure {
+    let kind = FailureKind::Unavailable { what: "the bus (it was stopped)".to_owned() };
+    Failure::with_delivery(kind, Delivery::NotDelivered)
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("cluster", &self.cluster)
+            .field("incarnation", &self.incarnation)
+            .finish_non_exhaustive()
+    }
+}
