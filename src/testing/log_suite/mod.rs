@@ -276,6 +276,7 @@ macro_rules! __log_suite {
             touch_resets_the_idle_clock
             bury_moves_one_message_to_the_dead_letters
             bury_into_another_stream_counts_where_it_was
+            bury_entry_ends_it_with_one_letter
             postpone_moves_one_message_to_the_delay_set
             due_releases_in_order_of_time
             cancel_delayed_removes_once

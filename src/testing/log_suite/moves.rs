@@ -3,12 +3,13 @@ use super::{
     stage::{Stage, Verdict, bytes, consumer, done, end, frame, frames, mark, one, owner, step},
 };
 use crate::log::{
-    Append, BuryRequest, Due, EntryId, LogError, Mark, Ownership, Place, PostponeRequest, Totals,
+    Append, BuryEntryRequest, BuryRequest, Due, EntryId, LogError, Mark, Ownership, Place, PostponeRequest, Totals,
 };
 
 pub(super) const CASES: &[Case] = &[
     case!(bury_moves_one_message_to_the_dead_letters),
     case!(bury_into_another_stream_counts_where_it_was),
+    case!(bury_entry_ends_it_with_one_letter),
     case!(postpone_moves_one_message_to_the_delay_set),
     case!(due_releases_in_order_of_time),
     case!(cancel_delayed_removes_once),
@@ -70,6 +71,33 @@ async fn bury_into_another_stream_counts_where_it_was(factory: &dyn LogFactory) 
     let here = stage.check_accounting(&inbox).await?;
     ensure_eq!((here.accounting.dead, here.accounting.held), (2, 0), "what is counted here");
     ensure_eq!(here.dead_letters, 0, "letters here");
+    Ok(())
+}
+
+async fn bury_entry_ends_it_with_one_letter(factory: &dyn LogFactory) -> Verdict {
+    let stage = Stage::over(factory).await?;
+    let (stream, nodes, a) = (stage.service("orders"), stage.service("nodes"), consumer("a"));
+    let id = stage.held(&stream, &a, 1, 3).await?;
+    stage.progress(&stream, &owner(&a), step(id, 3, &[0])).await?;
+    let request = |into| BuryEntryRequest { id, letter: bytes("letter"), into };
+    let stale = stage.log.bury_entry(&stream, &owner(&consumer("b")), request(None)).await?;
+    ensure_eq!(stale, Ownership::OwnedByOther, "a burial by another");
+    for (nth, expected) in [Ownership::Done, Ownership::NotPending].into_iter().enumerate() {
+        let answer = stage.log.bury_entry(&stream, &owner(&a), request(None)).await?;
+        ensure_eq!(answer, expected, "burial number {nth} of an entry");
+        let info = stage.check_accounting(&stream).await?;
+        ensure_eq!((info.dead_letters, info.length), (1, 0), "letters and entries");
+        let counted = info.accounting;
+        ensure_eq!((counted.handled, counted.dead, counted.held), (1, 2, 0), "what is counted");
+    }
+    let id = stage.held(&stream, &a, 4, 2).await?;
+    let request = BuryEntryRequest { id, letter: bytes("letter"), into: Some(nodes.clone()) };
+    let answer = stage.log.bury_entry(&stream, &owner(&a), request).await?;
+    ensure_eq!(answer, Ownership::Done, "a burial into another stream");
+    let letters = frames(&stage.list(&nodes, Place::Dead).await?);
+    ensure_eq!(letters, vec![bytes("letter")], "the letters there");
+    let here = stage.check_accounting(&stream).await?;
+    ensure_eq!((here.dead_letters, here.accounting.dead), (1, 4), "letters and dead here");
     Ok(())
 }
 

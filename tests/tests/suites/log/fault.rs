@@ -60,7 +60,8 @@ faults! {
     MovesAreBelieved => only_moves_count_as_moved;
     TouchDoesNothing => touch_resets_the_idle_clock, claim_while_the_owner_touches_takes_nothing;
     BuryTwiceDoubles => bury_moves_one_message_to_the_dead_letters;
-    BuryStaysHome => bury_into_another_stream_counts_where_it_was;
+    BuryStaysHome =>
+        bury_into_another_stream_counts_where_it_was, bury_entry_ends_it_with_one_letter;
     PostponeTwiceDoubles => postpone_moves_one_message_to_the_delay_set;
     DueReleasesEarly => due_releases_in_order_of_time;
     CancelAnswersAlways => cancel_delayed_removes_once;

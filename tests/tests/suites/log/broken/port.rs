@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use callboard::{
     Incarnation,
     log::{
-        Append, AppendRequest, BuryRequest, Claim, ClaimRequest, Consumer, Due, Entry, EntryId,
+        Append, AppendRequest, BuryEntryRequest, BuryRequest, Claim, ClaimRequest, Consumer, Due, Entry, EntryId,
         Fence, LogError, MessageLog, Owner, Ownership, Place, PostponeRequest, Progress, ReadBatch,
         ReadGroupRequest, Recorded, ReplayRequest, Replayed, Settle, Start, StreamInfo, StreamKind,
         StreamName,
@@ -217,6 +217,18 @@ impl MessageLog for Broken {
             self.say(mark.id, Some(mark.index));
         }
         Ok(answer)
+    }
+
+    async fn bury_entry(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        mut request: BuryEntryRequest,
+    ) -> Result<Ownership, LogError> {
+        if self.is(Fault::BuryStaysHome) {
+            request.into = None;
+        }
+        self.inner.bury_entry(stream, owner, request).await
     }
 
     async fn postpone(

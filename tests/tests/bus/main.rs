@@ -1,0 +1,12 @@
+//! The bus over the embedded log, on the paused clock.
+
+mod faulty;
+mod support;
+
+mod asking;
+mod faults;
+mod inbox;
+mod receiving;
+mod sending;
+mod stopping;
+mod topics;

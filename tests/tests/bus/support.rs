@@ -1,0 +1,116 @@
+//! A cluster of buses over one embedded log.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use callboard::{
+    ActorId, Incarnation, Name,
+    bus::{
+        Body, Bus, BusLimits, BusOptions, Destination, Incoming, Intake, Offered, Outgoing,
+        frame::Frame,
+    },
+    log::{EmbeddedLog, Entry, EntryId, MessageLog, Place, StreamInfo, StreamName},
+    message::Conclusion,
+};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+pub const ACTOR: ActorId = ActorId::from_u64(7);
+
+pub fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+pub async fn bus_over(log: Arc<dyn MessageLog>) -> Bus {
+    bus_with(log, BusLimits::default()).await
+}
+
+pub async fn bus_with(log: Arc<dyn MessageLog>, limits: BusLimits) -> Bus {
+    let mut options = BusOptions::new(log, name("test"), Incarnation::fresh());
+    options.limits = limits;
+    Bus::start(options, Handle::current()).await.unwrap()
+}
+
+pub fn log() -> Arc<EmbeddedLog> {
+    Arc::new(EmbeddedLog::new())
+}
+
+pub fn service_stream(service: &str) -> StreamName {
+    Destination::Service(name(service), 0).stream(&name("test"))
+}
+
+pub async fn info(log: &EmbeddedLog, stream: &StreamName) -> StreamInfo {
+    let info = log.info(stream).await.unwrap().unwrap_or_default();
+    assert!(info.accounting.adds_up(), "{:?}", info.accounting);
+    info
+}
+
+pub async fn dead_letters(log: &EmbeddedLog, stream: &StreamName) -> Vec<Frame> {
+    let entries: Vec<Entry> =
+        log.range(stream, Place::Dead, EntryId::MIN, EntryId::MAX, 1000).await.unwrap();
+    entries.into_iter().map(|entry| Frame::parse(entry.frame).unwrap()).collect()
+}
+
+pub fn number(value: u64) -> Outgoing<'static> {
+    Outgoing::new("Number", 1, Body::Bytes(Bytes::copy_from_slice(&value.to_le_bytes())))
+}
+
+pub fn value(message: &Incoming) -> u64 {
+    u64::from_le_bytes(message.body[..].try_into().unwrap())
+}
+
+pub fn handled() -> Conclusion {
+    Conclusion::Handled { reply: None, failure: false }
+}
+
+pub fn replied(bytes: &[u8]) -> Conclusion {
+    Conclusion::Handled { reply: Some(Bytes::copy_from_slice(bytes)), failure: false }
+}
+
+/// An intake from a closure.
+pub struct FromFn<F>(pub F);
+
+impl<F: Fn(Incoming) -> Offered + Send + Sync + 'static> Intake for FromFn<F> {
+    fn offer(&self, message: Incoming) -> Offered {
+        (self.0)(message)
+    }
+}
+
+pub fn intake<F: Fn(Incoming) -> Offered + Send + Sync + 'static>(f: F) -> Arc<dyn Intake> {
+    Arc::new(FromFn(f))
+}
+
+/// Notes the numbers that come, in their order, and handles them at once.
+#[derive(Clone, Default)]
+pub struct Seen(pub Arc<Mutex<Vec<u64>>>);
+
+impl Seen {
+    pub fn intake(&self) -> Arc<dyn Intake> {
+        let seen = self.clone();
+        intake(move |message| {
+            seen.0.lock().push(value(&message));
+            message.delivery.conclude(handled());
+            Offered::Taken
+        })
+    }
+
+    pub fn all(&self) -> Vec<u64> {
+        self.0.lock().clone()
+    }
+}
+
+/// Waits (on the paused clock) until it is so.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let began = Instant::now();
+    for _ in 0..200_000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(began.elapsed() < Duration::from_secs(60), "waited for too long: {what}");
+    }
+    panic!("it never came: {what}");
+}
