@@ -119,7 +119,7 @@ impl Core {
     pub(crate) async fn place(
         &self,
         to: &Destination,
-        parcel: &mut Parcel<'_>,
+        parcel: &mut Parcel<'_, '_>,
     ) -> Result<(Placed, Arc<Lane>), Failure> {
         loop {
             if self.is_ended() {
@@ -139,7 +139,7 @@ impl Core {
     pub(crate) fn try_place(
         &self,
         to: &Destination,
-        parcel: &mut Parcel<'_>,
+        parcel: &mut Parcel<'_, '_>,
         entrance: Entrance,
     ) -> Result<(Placed, Arc<Lane>), Failure> {
         loop {

@@ -111,11 +111,7 @@ impl Bus {
     ///
     /// # Cancel safety
     /// As [`tell`](Self::tell).
-    pub async fn publish<'a>(
-        &self,
-        topic: &'a Name,
-        outgoing: Outgoing<'a>,
-    ) -> Result<(), Failure> {
+    pub async fn publish(&self, topic: &Name, outgoing: Outgoing<'_>) -> Result<(), Failure> {
         let mut parcel = parcel(Kind::Publish, outgoing);
         parcel.message.topic = Some(topic.as_str());
         let (placed, _) = self.core.place(&Destination::Topic(topic.clone()), &mut parcel).await?;
@@ -232,7 +228,7 @@ impl Bus {
         mut outgoing: Outgoing<'a>,
         deadline: Instant,
         waiter: &Waiter<'_>,
-    ) -> Parcel<'a> {
+    ) -> Parcel<'a, 'a> {
         outgoing.deadline = Some(deadline);
         outgoing.target = Some(actor);
         let mut parcel = parcel(Kind::Ask, outgoing);
@@ -243,7 +239,7 @@ impl Bus {
     }
 }
 
-fn parcel(kind: Kind, outgoing: Outgoing<'_>) -> Parcel<'_> {
+fn parcel<'m, 'b: 'm>(kind: Kind, outgoing: Outgoing<'b>) -> Parcel<'m, 'b> {
     let (message, body) = outgoing.into_parts(kind, Instant::now());
     Parcel { message, body, delayed: None, ask: None }
 }

@@ -67,9 +67,9 @@ impl LaneContext {
 
 /// One message on its way into a lane.
 #[derive(Debug)]
-pub(crate) struct Parcel<'a> {
-    pub(crate) message: Message<'a>,
-    pub(crate) body: Body<'a>,
+pub(crate) struct Parcel<'m, 'b> {
+    pub(crate) message: Message<'m>,
+    pub(crate) body: Body<'b>,
     /// Goes into the delay set instead: its id there and when it is due on the log's clock.
     pub(crate) delayed: Option<(Arc<str>, u64)>,
     /// Somebody waits for the answer to this correlation id.
@@ -200,7 +200,7 @@ impl Lane {
     /// Encodes a message into the open frame.
     pub(crate) fn push(
         &self,
-        parcel: &mut Parcel<'_>,
+        parcel: &mut Parcel<'_, '_>,
         entrance: Entrance,
     ) -> Result<Placed, Refused> {
         let mut state = self.state.lock();
@@ -230,7 +230,7 @@ impl Lane {
     /// Waits for room, in order of arrival, then pushes.
     ///
     /// Cancel safe: who goes away leaves the line, and nothing was pushed.
-    pub(crate) async fn send(&self, parcel: &mut Parcel<'_>) -> Result<Placed, Refused> {
+    pub(crate) async fn send(&self, parcel: &mut Parcel<'_, '_>) -> Result<Placed, Refused> {
         match self.push(parcel, Entrance::Try) {
             Err(Refused::Full) => {}
             done => return done,
@@ -344,7 +344,7 @@ impl State {
 
     fn write(
         &mut self,
-        parcel: &mut Parcel<'_>,
+        parcel: &mut Parcel<'_, '_>,
         waiters: &Arc<Waiters>,
     ) -> Result<Placed, Failure> {
         if parcel.delayed.is_some() {

@@ -21,7 +21,6 @@ struct Fate {
 ///
 /// Dropping it does not take the message back.
 #[derive(Clone)]
-#[must_use = "the message is only in the lane; await `stored()` to know that the log has it"]
 pub struct Receipt(Arc<Fate>);
 
 impl Receipt {

@@ -135,7 +135,7 @@ impl Source {
     async fn again_elsewhere(
         &self,
         retries: &Destination,
-        mut parcel: Parcel<'_>,
+        mut parcel: Parcel<'_, '_>,
     ) -> Result<(Ownership, Disposal), LogError> {
         let placed = self.core.place(retries, &mut parcel).await;
         let stored = match placed {

@@ -15,7 +15,7 @@ fn any_fault(rng: &mut fastrand::Rng, percent: u32) -> Fault {
     if rng.u32(..100) >= percent {
         return Fault::None;
     }
-    [Fault::Before, Fault::After, Fault::Hang, Fault::HangAfter][rng.usize(..4)]
+    [Fault::Before, Fault::After, Fault::Hang, Fault::HangAfter, Fault::Slow][rng.usize(..5)]
 }
 
 fn seed() -> u64 {

@@ -17,6 +17,8 @@ pub enum Fault {
     Hang,
     /// It is done, and the caller hears nothing.
     HangAfter,
+    /// It is done, and answered, late.
+    Slow,
     /// The log is full.
     NoMemory,
 }
@@ -58,6 +60,10 @@ impl FaultyLog {
             Fault::HangAfter => {
                 call.await?;
                 std::future::pending().await
+            }
+            Fault::Slow => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                call.await
             }
             Fault::NoMemory => Err(LogError::OutOfMemory),
         }

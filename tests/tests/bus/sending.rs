@@ -1,10 +1,16 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use callboard::{
     Delivery, FailureKind,
-    bus::{Backoff, Body, BusLimits, Destination, Outgoing, codec::BODY_BYTES_MAX},
-    log::{EmbeddedLog, MessageLog},
+    bus::{Body, BusLimits, Destination, Outgoing, codec::BODY_BYTES_MAX},
+    log::MessageLog,
 };
 use futures_util::future::join_all;
 
@@ -77,10 +83,10 @@ async fn bodies_are_encoded_straight_into_the_frame() {
 #[tokio::test(start_paused = true)]
 async fn above_the_high_water_tells_wait_in_turn_and_try_tell_is_refused() {
     let log = log();
-    let open = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let open = Arc::new(AtomicBool::new(false));
     let gate = open.clone();
     let faulty = FaultyLog::new(log.clone(), move |name| {
-        let is_open = gate.load(std::sync::atomic::Ordering::Relaxed);
+        let is_open = gate.load(Relaxed);
         if name == "append" && !is_open { Fault::Before } else { Fault::None }
     });
     let limits = BusLimits { lane_bytes_max: 1000, ..BusLimits::default() };
@@ -103,7 +109,7 @@ async fn above_the_high_water_tells_wait_in_turn_and_try_tell_is_refused() {
         })
         .collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    open.store(true, std::sync::atomic::Ordering::Relaxed);
+    open.store(true, Relaxed);
     for done in join_all(waiting).await {
         done.unwrap().unwrap();
     }
@@ -116,10 +122,10 @@ async fn above_the_high_water_tells_wait_in_turn_and_try_tell_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn what_the_log_has_no_memory_for_is_handed_back_and_the_rest_goes_on() {
     let log = log();
-    let calls = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let calls = Arc::new(AtomicU64::new(0));
     let counted = calls.clone();
     let faulty = FaultyLog::new(log.clone(), move |name| {
-        let nth = || counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let nth = || counted.fetch_add(1, Relaxed);
         if name == "append" && nth() == 0 { Fault::NoMemory } else { Fault::None }
     });
     let bus = bus_over(Arc::new(faulty)).await;
@@ -207,15 +213,13 @@ async fn an_idle_lane_is_dropped_and_its_stream_takes_messages_again() {
 /// The order of frames on their way does not rest on the order in which the log gets them.
 #[tokio::test(start_paused = true)]
 async fn a_frame_that_overtakes_the_one_before_it_breaks_no_order() {
-    let log: Arc<EmbeddedLog> = log();
-    let calls = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let log = log();
+    let calls = AtomicU64::new(0);
     let faulty = FaultyLog::new(log.clone(), move |name| {
-        let nth = || calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if name == "append" && nth().is_multiple_of(3) { Fault::Before } else { Fault::None }
+        let nth = || calls.fetch_add(1, Relaxed);
+        if name == "append" && nth().is_multiple_of(3) { Fault::Slow } else { Fault::None }
     });
-    let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) };
-    let limits = BusLimits { call_backoff: backoff, ..BusLimits::default() };
-    let bus = bus_with(Arc::new(faulty), limits).await;
+    let bus = bus_over(Arc::new(faulty)).await;
     let to = Destination::Service(name("adder"), 0);
     let mut receipts = Vec::new();
     for value in 0..20_000 {
@@ -228,5 +232,6 @@ async fn a_frame_that_overtakes_the_one_before_it_breaks_no_order() {
     let _consumption = bus.consume_service(&name("adder"), seen.intake()).await.unwrap();
     until("all are handled", async || seen.all().len() == 20_000).await;
     assert_eq!(seen.all(), (0..20_000).collect::<Vec<_>>());
-    assert_eq!((bus.stats().messages_lost, bus.stats().lanes_renewed), (0, 0));
+    let stats = bus.stats();
+    assert_eq!((stats.messages_lost, stats.lanes_renewed, stats.frames_resent), (0, 0, 0));
 }
