@@ -3,7 +3,8 @@ use super::{
     stage::{Stage, Verdict, bytes, consumer, done, end, frame, frames, mark, one, owner, step},
 };
 use crate::log::{
-    Append, BuryEntryRequest, BuryRequest, Due, EntryId, LogError, Mark, Ownership, Place, PostponeRequest, Totals,
+    Append, BuryEntryRequest, BuryRequest, Due, EntryId, LogError, Mark, Ownership, Place,
+    PostponeRequest, Totals,
 };
 
 pub(super) const CASES: &[Case] = &[

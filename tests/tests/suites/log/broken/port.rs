@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use callboard::{
     Incarnation,
     log::{
-        Append, AppendRequest, BuryEntryRequest, BuryRequest, Claim, ClaimRequest, Consumer, Due, Entry, EntryId,
-        Fence, LogError, MessageLog, Owner, Ownership, Place, PostponeRequest, Progress, ReadBatch,
-        ReadGroupRequest, Recorded, ReplayRequest, Replayed, Settle, Start, StreamInfo, StreamKind,
-        StreamName,
+        Append, AppendRequest, BuryEntryRequest, BuryRequest, Claim, ClaimRequest, Consumer, Due,
+        Entry, EntryId, Fence, LogError, MessageLog, Owner, Ownership, Place, PostponeRequest,
+        Progress, ReadBatch, ReadGroupRequest, Recorded, ReplayRequest, Replayed, Settle, Start,
+        StreamInfo, StreamKind, StreamName,
     },
 };
 
