@@ -14,9 +14,10 @@ mod id;
 pub mod kv;
 pub mod log;
 mod mailbox;
-mod message;
+pub mod message;
 mod service;
 mod supervision;
+mod system;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
@@ -38,5 +39,9 @@ pub use error::{AskError, BoxError, Delivery, Error, Failure, FailureKind, Resul
 pub use id::{ActorId, Incarnation, IncarnationError, NAME_BYTES_MAX, Name, NameError};
 pub use mailbox::Overflow;
 pub use message::{Message, Wire};
-pub use service::{ServedBy, Serves};
+pub use service::{
+    Broadcast, BroadcastError, ServedBy, Serves, ServiceAsk, ServiceBroadcast, ServiceRef,
+    ServiceTell,
+};
+pub use system::{ActixService, Embedded, Serve, Service, Spawn, System, SystemBuilder};
 pub use time::{DurationError, parse_duration};

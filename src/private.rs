@@ -2,7 +2,7 @@
 pub use crate::{
     actor::{
         Access, Actor, ActorOptions, BoxedEnvelope, Ctx, EncodeOutcome, HandledBy, Handler,
-        HandlerRow, Handlers, Incoming, Pack, Packed, Packing, Probe, RemoteEnvelope, Reply,
+        HandlerRow, Handlers, Pack, Packed, Packing, Probe, Received, RemoteEnvelope, Reply,
         Replying, RestartWhen, StopReason, Tick, TopicRow, ViaLocal, ViaWire, WireFns, WireFor,
         is_large,
     },
@@ -15,3 +15,5 @@ pub use crate::{
     service::Serves,
 };
 pub use std;
+
+pub use crate::system::entry::*;

@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::{
-    runtime::Handle,
-    time::{Instant, Sleep},
-};
+use tokio::{runtime::Handle, time::Sleep};
 
 /// Makes timers on the runtime that is there for them, from any thread.
 ///
@@ -24,17 +21,6 @@ impl Timer {
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
         let _entered = self.0.enter();
         tokio::time::sleep(duration)
-    }
-
-    /// As [`sleep`](Self::sleep), up to a point in time.
-    pub(crate) fn sleep_until(&self, deadline: Instant) -> Sleep {
-        let _entered = self.0.enter();
-        tokio::time::sleep_until(deadline)
-    }
-
-    /// The runtime itself, for tasks that must not run on an arbiter.
-    pub(crate) fn runtime(&self) -> &Handle {
-        &self.0
     }
 }
 

@@ -1,9 +1,11 @@
 use std::{fmt, future::Future, pin::Pin};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{Ctx, Handler, Handlers, wire::EncodeOutcome};
 use crate::{
+    address::{CodecContext, with_context},
     bus::codec::Codec,
     message::{Conclusion, Envelope, Message, RemoteDelivery},
 };
@@ -38,7 +40,7 @@ pub struct RemoteEnvelope<I> {
     /// The decoded message; nobody waits in it, the way back is `delivery`.
     pub inbox: I,
     /// The way back.
-    pub delivery: Incoming,
+    pub delivery: Received,
 }
 
 impl<I> fmt::Debug for RemoteEnvelope<I> {
@@ -48,16 +50,20 @@ impl<I> fmt::Debug for RemoteEnvelope<I> {
 }
 
 /// The way back of a message from another process, with what is needed to encode its outcome.
-pub struct Incoming {
+pub struct Received {
+    /// When the message is worthless.
+    pub deadline: Option<Instant>,
     /// Where the end is told.
     pub delivery: RemoteDelivery,
     /// The encoding that the sender chose.
     pub codec: Codec,
     /// Encodes the outcome.
     pub encode_outcome: EncodeOutcome,
+    /// The process that encodes it.
+    pub(crate) context: CodecContext,
 }
 
-impl Incoming {
+impl Received {
     /// Says that a handler ran to its end.
     pub(super) fn handled<M: Message>(self, outcome: &M::Outcome) {
         let reply = self.delivery.wants_reply().then(|| self.encode(outcome)).flatten();
@@ -67,7 +73,9 @@ impl Incoming {
 
     fn encode<O: 'static>(&self, outcome: &O) -> Option<Bytes> {
         let mut bytes = Vec::new();
-        match (self.encode_outcome)(self.codec, outcome, &mut bytes) {
+        let encoded =
+            with_context(&self.context, || (self.encode_outcome)(self.codec, outcome, &mut bytes));
+        match encoded {
             Ok(()) => Some(bytes.into()),
             Err(error) => {
                 tracing::error!(%error, "a reply can't be encoded; its asker is told that there is none");
@@ -77,8 +85,8 @@ impl Incoming {
     }
 }
 
-impl fmt::Debug for Incoming {
+impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Incoming").field("delivery", &self.delivery).finish_non_exhaustive()
+        f.debug_struct("Received").field("delivery", &self.delivery).finish_non_exhaustive()
     }
 }

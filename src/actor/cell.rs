@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures_core::future::BoxFuture;
 use tokio::time::{Instant, Sleep};
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
     ticks::Ticks,
 };
 use crate::{
+    address::Addr,
     error::BoxError,
     mailbox::Receiver,
     message::Conclusion,
@@ -28,7 +30,8 @@ use crate::{
 const MESSAGES_PER_TURN: u32 = 64;
 
 /// What runs before the first start; its failure is a failed start.
-pub(crate) type Prologue = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+pub(crate) type Prologue<A> =
+    Box<dyn FnOnce(Addr<A>) -> BoxFuture<'static, Result<(), BoxError>> + Send>;
 
 /// How an incarnation ended.
 enum Ended {
@@ -45,7 +48,7 @@ pub(super) async fn run<A: Actor, F: Fn() -> A>(
     shared: Arc<Shared<A::Inbox>>,
     factory: F,
     options: ActorOptions,
-    prologue: Option<Prologue>,
+    prologue: Option<Prologue<A>>,
 ) {
     let mut receiver = Receiver::new();
     let mut ctx = Ctx::new(shared.clone());
@@ -57,12 +60,12 @@ async fn live<A: Actor, F: Fn() -> A>(
     shared: &Arc<Shared<A::Inbox>>,
     factory: &F,
     options: &ActorOptions,
-    prologue: Option<Prologue>,
+    prologue: Option<Prologue<A>>,
     receiver: &mut Receiver<A::Inbox>,
     ctx: &mut Ctx<A>,
 ) -> StopReason {
     if let Some(prologue) = prologue {
-        if let Err(error) = prologue.await {
+        if let Err(error) = prologue(ctx.addr()).await {
             return StopReason::StartFailed(error.to_string());
         }
     }
@@ -84,11 +87,11 @@ async fn live<A: Actor, F: Fn() -> A>(
             Ended::StartFailed(reason) | Ended::Panicked(reason) => reason,
         };
         is_first = false;
-        if let Some(incoming) = ctx.take_incoming() {
-            incoming.delivery.conclude(Conclusion::Panicked);
+        if let Some(received) = ctx.take_received() {
+            received.delivery.conclude(Conclusion::Panicked);
         }
         tracing::error!(
-            actor = shared.name(), message = ctx.in_hand(), reason = %failure,
+            actor = shared.name(), handling = ctx.in_hand(), reason = %failure,
             "an actor failed"
         );
         if options.restart_when == RestartWhen::Never {
@@ -209,7 +212,7 @@ async fn handle_all<A: Actor, F: Fn() -> A>(
     }
     ctx.ticks = None;
     // What a dropped handler left behind: nobody can say how far it came.
-    drop(ctx.take_incoming());
+    drop(ctx.take_received());
     ctx.enter("stopped");
     let reason = control.request().map_or(StopReason::Finished, |request| request.reason);
     let hook = actor.__stopped(ctx, &reason);

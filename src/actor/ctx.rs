@@ -1,8 +1,11 @@
 use std::{fmt, sync::Arc};
 
-use super::{Handlers, Replying, Shared, StopReason, boxed::Incoming, ticks::Ticks};
+use tokio::time::Instant;
+
+use super::{Handlers, Replying, Shared, StopReason, boxed::Received, ticks::Ticks};
 use crate::{
     address::Addr,
+    error::{Delivery, Failure, FailureKind},
     id::ActorId,
     message::{Conclusion, Envelope, Message},
 };
@@ -11,7 +14,7 @@ use crate::{
 pub struct Ctx<A: Handlers> {
     shared: Arc<Shared<A::Inbox>>,
     /// The way back of the message in hand, when it came from another process.
-    incoming: Option<Incoming>,
+    received: Option<Received>,
     /// Wire name of the message in hand, for the log.
     in_hand: &'static str,
     pub(super) ticks: Option<Box<Ticks>>,
@@ -19,7 +22,7 @@ pub struct Ctx<A: Handlers> {
 
 impl<A: Handlers> Ctx<A> {
     pub(super) fn new(shared: Arc<Shared<A::Inbox>>) -> Self {
-        Self { shared, incoming: None, in_hand: "", ticks: None }
+        Self { shared, received: None, in_hand: "", ticks: None }
     }
 
     /// The actor's own address.
@@ -50,15 +53,15 @@ impl<A: Handlers> Ctx<A> {
         self.in_hand
     }
 
-    pub(super) fn take_incoming(&mut self) -> Option<Incoming> {
-        self.incoming.take()
+    pub(crate) fn take_received(&mut self) -> Option<Received> {
+        self.received.take()
     }
 
     /// Takes a message from another process out of its wrapping.
     #[doc(hidden)]
     pub fn receive(&mut self, envelope: Box<super::RemoteEnvelope<A::Inbox>>) -> A::Inbox {
         let super::RemoteEnvelope { inbox, delivery } = *envelope;
-        self.incoming = Some(delivery);
+        self.received = Some(delivery);
         inbox
     }
 
@@ -68,26 +71,31 @@ impl<A: Handlers> Ctx<A> {
     pub fn open<M: Message>(&mut self, envelope: Envelope<M>) -> Option<(M, Replying<M>)> {
         let Envelope { message, mut reply } = envelope;
         self.in_hand = M::NAME;
-        if reply.is_abandoned() || (self.incoming.is_some() && !self.begin_incoming()) {
+        if reply.is_abandoned() || (self.received.is_some() && !self.begin_received()) {
             return None;
         }
         Some((message, Replying::new(reply.take())))
     }
 
+    /// Notes that a handler begins; false when its sender took the message back, or it is late.
     #[cold]
-    fn begin_incoming(&mut self) -> bool {
-        match self.incoming.take() {
-            Some(incoming) if incoming.delivery.is_cancelled() => {
-                incoming.delivery.conclude(Conclusion::Cancelled);
-                false
-            }
-            Some(mut incoming) => {
-                incoming.delivery.begin();
-                self.incoming = Some(incoming);
-                true
-            }
-            None => true,
+    fn begin_received(&mut self) -> bool {
+        let Some(mut received) = self.received.take() else { return true };
+        if received.delivery.is_cancelled() {
+            received.delivery.conclude(Conclusion::Cancelled);
+            return false;
         }
+        let now = Instant::now();
+        if let Some(deadline) = received.deadline.filter(|deadline| *deadline <= now) {
+            let after = now - deadline;
+            let failure = FailureKind::DeadlinePassed { after };
+            let failure = Failure::with_delivery(failure, Delivery::NotDelivered);
+            received.delivery.conclude(Conclusion::NotTaken(failure));
+            return false;
+        }
+        received.delivery.begin();
+        self.received = Some(received);
+        true
     }
 
     /// Names what is in hand when it is not a message.

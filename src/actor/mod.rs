@@ -19,8 +19,10 @@ mod ticks;
 mod traits;
 mod wire;
 
-pub use boxed::{BoxedEnvelope, Incoming, RemoteEnvelope};
+pub use boxed::{BoxedEnvelope, Received, RemoteEnvelope};
+pub(crate) use cell::Prologue;
 pub use ctx::Ctx;
+pub(crate) use options::DRAIN_DEFAULT;
 pub use options::{ActorOptions, RestartWhen};
 pub use packed::{Pack, Packed, Packing, is_large};
 pub use reply::{Reply, Replying};

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Ctx, Handlers, boxed::Incoming};
+use super::{Ctx, Handlers, boxed::Received};
 use crate::message::{Conclusion, Message, NoReply};
 
 type Asker<M> = oneshot::Sender<Result<<M as Message>::Outcome, NoReply>>;
@@ -21,8 +21,8 @@ impl<M: Message> Replying<M> {
         match self.0.take() {
             Some(asker) => crate::message::send(Some(asker), Ok(outcome)),
             None => {
-                if let Some(incoming) = ctx.take_incoming() {
-                    incoming.handled::<M>(&outcome);
+                if let Some(received) = ctx.take_received() {
+                    received.handled::<M>(&outcome);
                 }
             }
         }
@@ -32,8 +32,8 @@ impl<M: Message> Replying<M> {
     pub fn defer<A: Handlers>(mut self, ctx: &mut Ctx<A>) -> Reply<M> {
         Reply(Some(match self.0.take() {
             Some(asker) => Way::Asker(asker),
-            None => match ctx.take_incoming() {
-                Some(incoming) => Way::Incoming(incoming),
+            None => match ctx.take_received() {
+                Some(received) => Way::Received(received),
                 None => Way::Nobody,
             },
         }))
@@ -62,7 +62,7 @@ impl<M: Message> fmt::Debug for Replying<M> {
 enum Way<M: Message> {
     Nobody,
     Asker(Asker<M>),
-    Incoming(Incoming),
+    Received(Received),
 }
 
 /// A reply that a handler gives later: `#[handle(defer)] fn f(&mut self, m: M, reply: Reply<M>)`.
@@ -76,7 +76,7 @@ impl<M: Message> Reply<M> {
     pub fn send(mut self, outcome: M::Outcome) {
         match self.0.take() {
             Some(Way::Asker(asker)) => crate::message::send(Some(asker), Ok(outcome)),
-            Some(Way::Incoming(incoming)) => incoming.handled::<M>(&outcome),
+            Some(Way::Received(received)) => received.handled::<M>(&outcome),
             Some(Way::Nobody) | None => {}
         }
     }
@@ -85,7 +85,7 @@ impl<M: Message> Reply<M> {
     pub fn is_abandoned(&self) -> bool {
         match &self.0 {
             Some(Way::Asker(asker)) => asker.is_closed(),
-            Some(Way::Incoming(incoming)) => incoming.delivery.is_cancelled(),
+            Some(Way::Received(received)) => received.delivery.is_cancelled(),
             Some(Way::Nobody) | None => false,
         }
     }
@@ -109,7 +109,7 @@ impl<M: Message> Drop for Reply<M> {
     fn drop(&mut self) {
         match self.0.take() {
             Some(Way::Asker(asker)) => crate::message::send(Some(asker), Err(unanswered())),
-            Some(Way::Incoming(incoming)) => incoming.delivery.conclude(Conclusion::Abandoned),
+            Some(Way::Received(received)) => received.delivery.conclude(Conclusion::Abandoned),
             Some(Way::Nobody) | None => {}
         }
     }

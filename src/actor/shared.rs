@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Failure, FailureKind},
-    host::{HostShared, Slot},
+    host::{HostShared, Resident, Slot},
     id::ActorId,
     mailbox::{Mailbox, MailboxLimits, Pushed},
     time::Timer,
@@ -135,10 +135,6 @@ impl<I: Send + 'static> Shared<I> {
     pub(crate) async fn stopped(&self) -> StopReason {
         poll_fn(|cx| self.control.poll_state(cx, |_, ended| ended.cloned())).await
     }
-
-    pub(crate) fn ended(&self) -> Option<StopReason> {
-        self.control.ended()
-    }
 }
 
 impl<I: Send + 'static> Wake for Shared<I> {
@@ -148,5 +144,11 @@ impl<I: Send + 'static> Wake for Shared<I> {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.wake_actor();
+    }
+}
+
+impl<I: Send + 'static> Resident for Shared<I> {
+    fn leave(&self) {
+        self.request_stop(StopReason::Shutdown, None);
     }
 }

@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// How an actor is spawned, besides its factory.
-pub(crate) struct SpawnOptions {
+pub(crate) struct SpawnOptions<A: Actor> {
     pub(crate) name: Option<Box<str>>,
     pub(crate) options: ActorOptions,
-    pub(crate) prologue: Option<Prologue>,
+    pub(crate) prologue: Option<Prologue<A>>,
 }
 
-impl SpawnOptions {
-    pub(crate) fn of<A: Actor>() -> Self {
+impl<A: Actor> SpawnOptions<A> {
+    pub(crate) fn new() -> Self {
         Self { name: None, options: A::OPTIONS, prologue: None }
     }
 }
@@ -25,7 +25,7 @@ impl SpawnOptions {
 /// Spawns an actor on a host. The factory runs there, so that an actor may hold what is not `Send`.
 ///
 /// On a host that is closed the actor ends before it begins, and its address says so.
-pub(crate) fn spawn_on<A, F>(host: &Arc<HostShared>, factory: F, spawn: SpawnOptions) -> Addr<A>
+pub(crate) fn spawn_on<A, F>(host: &Arc<HostShared>, factory: F, spawn: SpawnOptions<A>) -> Addr<A>
 where
     A: Actor,
     F: Fn() -> A + Send + 'static,
@@ -37,6 +37,7 @@ where
         tenant.settle_in(slot);
         Tenant {
             waker: tenant.clone().into(),
+            resident: tenant.clone(),
             future: Box::pin(cell::run::<A, F>(tenant, factory, options, prologue)),
         }
     });

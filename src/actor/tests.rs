@@ -194,7 +194,7 @@ fn with_host(test: impl AsyncFnOnce(Arc<HostShared>)) {
 }
 
 fn spawn(host: &Arc<HostShared>) -> Addr<Counter> {
-    spawn_on(host, Counter::default, SpawnOptions::of::<Counter>())
+    spawn_on(host, Counter::default, SpawnOptions::new())
 }
 
 #[test]
@@ -337,8 +337,8 @@ async fn boxed_error() -> Result<(), BoxError> {
 #[test]
 fn a_prologue_that_fails_is_a_failed_start() {
     with_host(async |host| {
-        let mut options = SpawnOptions::of::<Counter>();
-        options.prologue = Some(Box::pin(boxed_error()));
+        let mut options = SpawnOptions::<Counter>::new();
+        options.prologue = Some(Box::new(|_| Box::pin(boxed_error())));
         let counter = spawn_on(&host, Counter::default, options);
         let failure = counter.started().await.expect_err("it can't start");
         assert!(matches!(failure.kind(), FailureKind::StartFailed { .. }));

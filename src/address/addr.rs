@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use super::{Ask, RemoteMessage, RemoteSink, Tell};
+use super::{Ask, RemoteMessage, RemoteSink, Tell, with_context};
 use crate::{
     actor::{ActorState, HandledBy, Handlers, Shared, StopReason, WireFns},
     error::{Failure, FailureKind, TellError},
@@ -254,7 +254,7 @@ pub(super) fn encode_for<M: Message>(
         }
         .into());
     };
-    RemoteMessage::encode(wire, message)
+    with_context(&sink.context(), || RemoteMessage::encode(wire, message))
 }
 
 impl<A: Handlers> Clone for Addr<A> {

@@ -15,6 +15,7 @@ use super::{
     Addr, RemoteReply, RemoteSink,
     addr::{Place, encode_for, refused},
     tell::may_not_wait,
+    with_context,
 };
 use crate::{
     actor::{HandledBy, Handlers, Shared, WireFns},
@@ -70,7 +71,7 @@ impl<'a, A: Handlers, M: HandledBy<A>> Ask<'a, A, M> {
     }
 }
 
-type Asked<M> = Result<<M as Message>::Reply, AskError<<M as Message>::Error>>;
+type Outcome<M> = Result<<M as Message>::Outcome, Failure>;
 
 impl<A: Handlers, M: Message> Ask<'_, A, M> {
     /// How long to wait, from the first poll on: 1 ms to one day; what is outside is brought to the
@@ -117,19 +118,16 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         &mut self,
         shared: &Arc<Shared<A::Inbox>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Asked<M>> {
+    ) -> Poll<Outcome<M>> {
         if !matches!(self.state, State::Sent(_)) {
             if let Err(failure) = self.send(shared, cx) {
-                return Poll::Ready(Err(AskError::Failed(failure)));
+                return Poll::Ready(Err(failure));
             }
         }
         if let State::Sent(answer) = &mut self.state {
             if let Poll::Ready(answer) = Pin::new(answer).poll(cx) {
                 let outcome = answer.unwrap_or(Err(NoReply::Unanswered));
-                return Poll::Ready(match outcome {
-                    Ok(outcome) => M::into_result(outcome).map_err(AskError::Rejected),
-                    Err(why) => Err(AskError::Failed(no_outcome(shared, why))),
-                });
+                return Poll::Ready(outcome.map_err(|why| no_outcome(shared, why)));
             }
         }
         let timeout = self.timeout;
@@ -142,15 +140,19 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
             _ => Delivery::NotDelivered,
         };
         let kind = FailureKind::DeadlinePassed { after: self.timeout };
-        Poll::Ready(Err(AskError::Failed(Failure::with_delivery(kind, delivery))))
+        Poll::Ready(Err(Failure::with_delivery(kind, delivery)))
     }
 
-    fn poll_remote(&mut self, sink: &Arc<dyn RemoteSink>, cx: &mut Context<'_>) -> Poll<Asked<M>> {
+    fn poll_remote(
+        &mut self,
+        sink: &Arc<dyn RemoteSink>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome<M>> {
         if let State::New = self.state {
             let message = self.message.take().expect("an ask is polled until it is ready");
             match encode_for(&**sink, &message, (self.wire)()) {
                 Ok(encoded) => self.state = State::Remote(sink.ask(encoded, self.timeout)),
-                Err(failure) => return Poll::Ready(Err(AskError::Failed(failure))),
+                Err(failure) => return Poll::Ready(Err(failure)),
             }
         }
         let State::Remote(asking) = &mut self.state else {
@@ -158,8 +160,7 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         };
         asking.as_mut().poll(cx).map(|reply| {
             let wire = (self.wire)().expect("only a message with a wire form was sent");
-            let outcome = reply.and_then(|reply| reply.decode::<M>(wire))?;
-            M::into_result(outcome).map_err(AskError::Rejected)
+            reply.and_then(|reply| with_context(&sink.context(), || reply.decode::<M>(wire)))
         })
     }
 }
@@ -175,17 +176,27 @@ pub(crate) fn no_outcome<I: Send + 'static>(shared: &Shared<I>, why: NoReply) ->
     }
 }
 
+impl<A: Handlers, M: Message> Ask<'_, A, M> {
+    /// The outcome as the handler returned it.
+    #[inline]
+    pub(crate) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<M>> {
+        let addr = self.addr;
+        match &addr.place {
+            Place::Here(shared) => self.poll_here(shared, cx),
+            Place::Elsewhere(sink) => self.poll_remote(sink, cx),
+        }
+    }
+}
+
 impl<A: Handlers, M: Message> Future for Ask<'_, A, M> {
-    type Output = Asked<M>;
+    type Output = Result<M::Reply, AskError<M::Error>>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let addr = this.addr;
-        match &addr.place {
-            Place::Here(shared) => this.poll_here(shared, cx),
-            Place::Elsewhere(sink) => this.poll_remote(sink, cx),
-        }
+        self.get_mut().poll_outcome(cx).map(|outcome| match outcome {
+            Ok(outcome) => M::into_result(outcome).map_err(AskError::Rejected),
+            Err(failure) => Err(AskError::Failed(failure)),
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod addr;
 mod ask;
+mod context;
 mod recipient;
 mod remote;
 mod target;
@@ -12,7 +13,8 @@ mod tell;
 
 pub use addr::Addr;
 pub use ask::Ask;
-pub(crate) use ask::{ASK_TIMEOUT_BOUNDS, ASK_TIMEOUT_DEFAULT, no_outcome};
+pub(crate) use ask::{ASK_TIMEOUT_BOUNDS, ASK_TIMEOUT_DEFAULT};
+pub(crate) use context::{CodecContext, current_context, with_context};
 pub use recipient::{Recipient, RecipientAsk, RecipientTell};
 pub use remote::{RemoteMessage, RemoteReply, RemoteSink};
 pub use target::{SendOptions, Target, TargetAsk, TargetTell};

@@ -3,6 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 
+use super::CodecContext;
 use crate::{
     actor::WireFns,
     bus::codec::Codec,
@@ -74,6 +75,8 @@ impl RemoteReply {
 pub trait RemoteSink: Send + Sync + 'static {
     /// Which actor it is.
     fn identity(&self) -> (Incarnation, ActorId);
+    /// The process that encodes and decodes on this side.
+    fn context(&self) -> CodecContext;
     /// Sends and returns as soon as the message is on its way out.
     ///
     /// # Errors

@@ -11,5 +11,5 @@ mod remote;
 mod run_queue;
 mod task;
 
-pub(crate) use remote::{HostShared, Slot, Tenant};
+pub(crate) use remote::{HostShared, Resident, Slot, Tenant};
 pub(crate) use task::HostTask;

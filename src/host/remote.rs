@@ -11,6 +11,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::run_queue::wake_local;
 use crate::time::Timer;
@@ -23,6 +24,13 @@ pub(crate) struct Slot(pub(crate) u32);
 pub(crate) struct Tenant {
     pub(crate) future: Pin<Box<dyn Future<Output = ()>>>,
     pub(crate) waker: Waker,
+    pub(crate) resident: Arc<dyn Resident>,
+}
+
+/// What a host asks of those who live in it.
+pub(crate) trait Resident: Send + Sync {
+    /// The system shuts down.
+    fn leave(&self);
 }
 
 /// Makes a tenant on the host's thread, once its slot is known.
@@ -35,7 +43,9 @@ pub(crate) struct HostShared {
     list: Mutex<List>,
     /// Whether the list has something: lets the host look without the lock.
     pending: AtomicBool,
+    /// Those who live here or are on their way.
     tenants: AtomicUsize,
+    emptied: Notify,
     /// What the system above wants its actors to find.
     extension: OnceLock<Weak<dyn Any + Send + Sync>>,
 }
@@ -46,6 +56,7 @@ struct List {
     arrivals: Vec<Arrival>,
     /// The host's task, while it waits for this list.
     parked: Option<Waker>,
+    leaving: bool,
     closed: bool,
 }
 
@@ -54,6 +65,8 @@ struct List {
 pub(super) struct Mail {
     pub(super) wakes: Vec<Slot>,
     pub(super) arrivals: Vec<Arrival>,
+    /// Everybody is to leave.
+    pub(super) leaving: bool,
     pub(super) closed: bool,
 }
 
@@ -66,6 +79,7 @@ impl HostShared {
             list: Mutex::new(List::default()),
             pending: AtomicBool::new(false),
             tenants: AtomicUsize::new(0),
+            emptied: Notify::new(),
             extension: OnceLock::new(),
         })
     }
@@ -78,9 +92,31 @@ impl HostShared {
         &self.timer
     }
 
-    /// How many tenants live here.
-    pub(crate) fn tenants(&self) -> &AtomicUsize {
-        &self.tenants
+    /// How many live here or are on their way.
+    pub(crate) fn tenants(&self) -> usize {
+        self.tenants.load(Ordering::Acquire)
+    }
+
+    pub(super) fn left(&self) {
+        if self.tenants.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// Waits until nobody lives here.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.tenants() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Asks everybody to leave; who comes later is not asked.
+    pub(crate) fn ask_all_to_leave(&self) {
+        self.post(|list| list.leaving = true);
     }
 
     pub(crate) fn set_extension(&self, extension: Weak<dyn Any + Send + Sync>) {
@@ -102,7 +138,12 @@ impl HostShared {
 
     /// Brings a new tenant. False when the host is closed.
     pub(crate) fn bring(&self, arrival: impl FnOnce(Slot) -> Tenant + Send + 'static) -> bool {
-        self.post(|list| list.arrivals.push(Box::new(arrival)))
+        self.tenants.fetch_add(1, Ordering::AcqRel);
+        let is_open = self.post(|list| list.arrivals.push(Box::new(arrival)));
+        if !is_open {
+            self.left();
+        }
+        is_open
     }
 
     /// Ends the host: its tenants are dropped on its own thread.
@@ -136,9 +177,11 @@ impl HostShared {
         let mut list = self.list.lock();
         std::mem::swap(&mut mail.wakes, &mut list.wakes);
         std::mem::swap(&mut mail.arrivals, &mut list.arrivals);
+        mail.leaving = std::mem::take(&mut list.leaving);
         mail.closed = list.closed;
         self.pending.store(false, Ordering::Relaxed);
-        let found = !mail.wakes.is_empty() || !mail.arrivals.is_empty() || mail.closed;
+        let found =
+            !mail.wakes.is_empty() || !mail.arrivals.is_empty() || mail.leaving || mail.closed;
         if let (false, Some(waker)) = (found, park) {
             match &mut list.parked {
                 Some(parked) => parked.clone_from(waker),

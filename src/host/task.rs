@@ -2,7 +2,7 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -68,6 +68,9 @@ impl HostTask {
             for slot in mail.wakes.drain(..) {
                 run_queue::push_local(slot);
             }
+            if mail.leaving {
+                self.tenants.iter().flatten().for_each(|tenant| tenant.resident.leave());
+            }
         }
         let closed = mail.closed;
         self.mail = mail;
@@ -83,17 +86,19 @@ impl HostTask {
         match catch_unwind(AssertUnwindSafe(|| arrival(slot))) {
             Ok(tenant) => {
                 self.tenants[slot.0 as usize] = Some(tenant);
-                self.shared.tenants().fetch_add(1, Ordering::Relaxed);
                 run_queue::push_local(slot);
             }
-            Err(_) => self.free.push(slot),
+            Err(_) => {
+                self.free.push(slot);
+                self.shared.left();
+            }
         }
     }
 
     fn poll_tenant(&mut self, slot: Slot) {
         // A wake-up may name a slot whose tenant has ended; one too many is harmless.
         let Some(Some(tenant)) = self.tenants.get_mut(slot.0 as usize) else { return };
-        let Tenant { future, waker } = tenant;
+        let Tenant { future, waker, .. } = tenant;
         let mut cx = Context::from_waker(waker);
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
         match polled {
@@ -108,11 +113,11 @@ impl HostTask {
 
     fn evict(&mut self, slot: Slot) {
         let tenant = self.tenants[slot.0 as usize].take();
-        self.shared.tenants().fetch_sub(1, Ordering::Relaxed);
         self.free.push(slot);
         if catch_unwind(AssertUnwindSafe(|| drop(tenant))).is_err() {
             tracing::error!("an actor panicked while it was dropped");
         }
+        self.shared.left();
     }
 }
 

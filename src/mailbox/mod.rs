@@ -15,7 +15,7 @@ mod waiters;
 use std::{
     collections::VecDeque,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-    task::Waker,
+    task::{Poll, Waker},
 };
 
 use parking_lot::Mutex;
@@ -175,6 +175,36 @@ impl<T> Mailbox<T> {
         Err(Refusal::Full)
     }
 
+    /// Waits in the line without a message. Ready when room was granted to the ticket, which then
+    /// has to be used by [`push_or_wait`](Self::push_or_wait) or given up; ready too, without a
+    /// ticket, when there is room and no line, or the mailbox is closed.
+    pub(crate) fn poll_room(
+        &self,
+        size: usize,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+    ) -> Poll<()> {
+        let mut queue = self.queue.lock();
+        let queue = &mut *queue;
+        if queue.closed {
+            *ticket = None;
+            return Poll::Ready(());
+        }
+        if let Some(held) = *ticket {
+            return match queue.waiters.is_granted(held, waker) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            };
+        }
+        let in_hand = self.in_hand.load(Ordering::Relaxed);
+        if queue.waiters.is_empty() && queue.has_room(in_hand, size) {
+            return Poll::Ready(());
+        }
+        *ticket = Some(queue.waiters.join(size, waker.clone()));
+        self.has_waiters.store(true, Ordering::Relaxed);
+        Poll::Pending
+    }
+
     /// Gives up a place in the line, and the room that was granted to it.
     pub(crate) fn leave(&self, ticket: Ticket) {
         let wakers = {
@@ -196,21 +226,9 @@ impl<T> Mailbox<T> {
         was_open
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.queue.lock().closed
-    }
-
     /// Messages that wait to be handled; at most a batch's unpublished part too many.
     pub(crate) fn depth(&self) -> usize {
         self.queue.lock().items.len() + self.in_hand.load(Ordering::Relaxed)
-    }
-
-    /// Free room in messages.
-    pub(crate) fn room(&self) -> usize {
-        let queue = self.queue.lock();
-        let taken =
-            queue.items.len() + self.in_hand.load(Ordering::Relaxed) + queue.waiters.granted();
-        queue.limits.capacity.saturating_sub(taken)
     }
 
     pub(crate) fn limits(&self) -> MailboxLimits {

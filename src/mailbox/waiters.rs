@@ -55,6 +55,18 @@ impl Waiters {
         true
     }
 
+    /// Whether room was granted to this ticket; else notes whom to wake.
+    pub(crate) fn is_granted(&mut self, ticket: Ticket, waker: &Waker) -> bool {
+        let Ok(at) = self.line.binary_search_by_key(&ticket, |waiter| waiter.ticket) else {
+            return true;
+        };
+        let waiter = &mut self.line[at];
+        if !waiter.granted {
+            waiter.waker.clone_from(waker);
+        }
+        waiter.granted
+    }
+
     pub(crate) fn leave(&mut self, ticket: Ticket) {
         if let Ok(at) = self.line.binary_search_by_key(&ticket, |waiter| waiter.ticket) {
             self.remove(at);

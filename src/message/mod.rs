@@ -8,5 +8,6 @@ mod traits;
 
 pub use delivery::{Conclusion, DeliverySink, RemoteDelivery};
 pub(crate) use envelope::send;
+#[doc(hidden)]
 pub use envelope::{Envelope, NoReply, ReplyTo};
 pub use traits::{Message, Wire};

@@ -1,5 +1,21 @@
 //! Services: actors that are found by name.
+//!
+//! Owns [`ServiceRef`], the choice of an instance, and the way of a received message to an actor of
+//! this process. Does not start anything: the system does.
 
+mod broadcast;
+mod carry;
+mod key;
+mod local;
+mod node;
+mod reference;
+mod router;
+mod sends;
 mod serves;
 
+pub use broadcast::{Broadcast, BroadcastError};
+pub(crate) use local::{LocalActor, LocalActorOf, LocalService, Table};
+pub(crate) use node::{Node, NodeParts};
+pub use reference::ServiceRef;
+pub use sends::{ServiceAsk, ServiceBroadcast, ServiceTell};
 pub use serves::{ServedBy, Serves};

@@ -1,0 +1,304 @@
+use std::{
+    any::{Any, TypeId},
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use arc_swap::ArcSwap;
+use futures_util::future::{BoxFuture, select_all};
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+use crate::{
+    actor::{Access, HandlerRow, Handlers, Received, RemoteEnvelope, Shared},
+    address::{Addr, CodecContext, with_context},
+    bus::{Incoming, Intake, Offered},
+    directory::MessageEntry,
+    error::{Failure, FailureKind},
+    id::ActorId,
+    mailbox::{Refusal, Ticket},
+};
+
+/// An actor of this process as the bus and the router see it: without its type.
+pub(crate) trait LocalActor: Send + Sync {
+    fn id(&self) -> ActorId;
+    /// Takes a received message, or gives it back.
+    fn offer(&self, message: Incoming) -> Offered;
+    /// The actor as a `Recipient` of the message with this type, behind `Any`.
+    fn recipient(&self, message: TypeId) -> Option<Box<dyn Any + Send + Sync>>;
+    /// Its `Addr`, behind `Any`.
+    fn addr(&self) -> Box<dyn Any>;
+    /// Gives back room that was granted to readers which did not come for it.
+    fn release_room(&self);
+}
+
+/// [`LocalActor`] for an actor type.
+pub(crate) struct LocalActorOf<A: Handlers> {
+    addr: Addr<A>,
+    shared: Arc<Shared<A::Inbox>>,
+    table: Arc<Table<A>>,
+    grants: Arc<Grants>,
+    context: CodecContext,
+}
+
+/// The handlers of an actor type by wire name and version.
+pub(crate) struct Table<A: Handlers> {
+    rows: Vec<HandlerRow<A>>,
+    by_name: FxHashMap<&'static str, Vec<usize>>,
+}
+
+/// Room that was granted to a reader which waited for it, until its next offer uses it. Without it
+/// senders in the same process that always have a line in front of the mailbox could keep the
+/// readers out for ever.
+#[derive(Default)]
+struct Grants(Mutex<Vec<Ticket>>);
+
+impl<A: Handlers> Table<A> {
+    pub(crate) fn new() -> Self {
+        let rows = A::__table();
+        let mut by_name: FxHashMap<_, Vec<usize>> = FxHashMap::default();
+        for (at, row) in rows.iter().enumerate() {
+            by_name.entry(row.message).or_default().push(at);
+        }
+        Self { rows, by_name }
+    }
+
+    /// What can be sent from another process, for the directory.
+    pub(crate) fn remote_messages(&self) -> Vec<MessageEntry> {
+        let remote = self.rows.iter().filter(|row| row.access() == Access::Remote);
+        let mut messages: Vec<_> = remote
+            .map(|row| MessageEntry { name: row.message.to_owned(), version: row.version })
+            .collect();
+        messages.sort_unstable();
+        messages
+    }
+
+    pub(crate) fn rows(&self) -> &[HandlerRow<A>] {
+        &self.rows
+    }
+
+    fn row(&self, actor: &str, name: &str, version: u32) -> Result<&HandlerRow<A>, Failure> {
+        let Some(versions) = self.by_name.get(name) else {
+            return Err(FailureKind::NotHandled {
+                target: actor.to_owned(),
+                message: name.to_owned(),
+                how: format!("at all; it handles {}", self.names()),
+            }
+            .into());
+        };
+        let row = versions.iter().map(|at| &self.rows[*at]).find(|row| row.version == version);
+        row.ok_or_else(|| {
+            let known: Vec<_> =
+                versions.iter().map(|at| self.rows[*at].version.to_string()).collect();
+            FailureKind::Undecodable {
+                message: name.to_owned(),
+                version,
+                reason: format!("{actor} knows version {}", known.join(", ")),
+            }
+            .into()
+        })
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<_> = self.rows.iter().map(|row| row.message).collect();
+        if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+    }
+}
+
+impl<A: Handlers> LocalActorOf<A> {
+    /// Nothing for the address of an actor in another process.
+    pub(crate) fn new(addr: Addr<A>, table: Arc<Table<A>>, context: CodecContext) -> Option<Self> {
+        let shared = addr.shared()?.clone();
+        Some(Self { addr, shared, table, grants: Arc::default(), context })
+    }
+
+    fn decode(&self, message: &Incoming) -> Result<(A::Inbox, &HandlerRow<A>), Failure> {
+        let row = self.table.row(self.shared.name(), &message.name, message.version)?;
+        let decoded = with_context(&self.context, || row.decode(message.codec, &message.body));
+        let inbox = decoded.map_err(|error| {
+            Failure::new(FailureKind::Undecodable {
+                message: message.name.to_string(),
+                version: message.version,
+                reason: error.to_string(),
+            })
+        })?;
+        Ok((inbox, row))
+    }
+
+    fn room(&self, size: usize) -> BoxFuture<'static, ()> {
+        Box::pin(Room {
+            shared: self.shared.clone(),
+            grants: self.grants.clone(),
+            size,
+            ticket: None,
+        })
+    }
+}
+
+impl<A: Handlers> LocalActor for LocalActorOf<A> {
+    fn id(&self) -> ActorId {
+        self.shared.id()
+    }
+
+    fn offer(&self, message: Incoming) -> Offered {
+        let (inbox, row) = match self.decode(&message) {
+            Ok(decoded) => decoded,
+            Err(failure) => return Offered::Refused { message: Box::new(message), failure },
+        };
+        let Some(encode_outcome) = row.encode_outcome() else {
+            let failure = FailureKind::NotHandled {
+                target: self.shared.name().to_owned(),
+                message: message.name.to_string(),
+                how: "for senders in other processes: its handler is local".to_owned(),
+            };
+            return Offered::Refused { message: Box::new(message), failure: failure.into() };
+        };
+        let size = message.body.len();
+        let mut message = Some(message);
+        let make = || {
+            let Incoming { codec, deadline, delivery, .. } =
+                message.take().expect("a message is taken once");
+            let context = self.context.clone();
+            let delivery = Received { deadline, delivery, codec, encode_outcome, context };
+            A::__remote(Box::new(RemoteEnvelope { inbox, delivery }))
+        };
+        let granted = self.grants.0.lock().pop();
+        let pushed = match granted {
+            None => self.shared.mailbox.try_push(size, make),
+            Some(ticket) => {
+                let mut ticket = Some(ticket);
+                let waker = std::task::Waker::noop();
+                let pushed = self.shared.mailbox.push_or_wait(size, &mut ticket, waker, make);
+                if let Some(ticket) = ticket {
+                    self.shared.mailbox.leave(ticket);
+                }
+                pushed
+            }
+        };
+        match (pushed, message) {
+            (Ok(pushed), _) => {
+                self.shared.after_push(pushed);
+                Offered::Taken
+            }
+            (Err(_), None) => Offered::Taken,
+            (Err(refusal), Some(message)) => {
+                let message = Box::new(message);
+                match refusal {
+                    Refusal::Full => Offered::Full { message, room: self.room(size) },
+                    Refusal::Closed => {
+                        Offered::Refused { message, failure: self.shared.stopped_failure() }
+                    }
+                    Refusal::TooLarge { limit } => Offered::Refused {
+                        message,
+                        failure: FailureKind::TooLarge { size, limit }.into(),
+                    },
+                }
+            }
+        }
+    }
+
+    fn recipient(&self, message: TypeId) -> Option<Box<dyn Any + Send + Sync>> {
+        let row = self.table.rows.iter().find(|row| row.type_id == message)?;
+        Some(row.recipient(&self.addr))
+    }
+
+    fn addr(&self) -> Box<dyn Any> {
+        Box::new(self.addr.clone())
+    }
+
+    fn release_room(&self) {
+        for ticket in std::mem::take(&mut *self.grants.0.lock()) {
+            self.shared.mailbox.leave(ticket);
+        }
+    }
+}
+
+/// Waits for room in a mailbox.
+struct Room<I: Send + 'static> {
+    shared: Arc<Shared<I>>,
+    grants: Arc<Grants>,
+    size: usize,
+    ticket: Option<Ticket>,
+}
+
+impl<I: Send + 'static> Future for Room<I> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let polled = this.shared.mailbox.poll_room(this.size, &mut this.ticket, cx.waker());
+        if polled.is_ready() {
+            if let Some(ticket) = this.ticket.take() {
+                this.grants.0.lock().push(ticket);
+            }
+        }
+        polled
+    }
+}
+
+impl<I: Send + 'static> Drop for Room<I> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.shared.mailbox.leave(ticket);
+        }
+    }
+}
+
+/// The instances of one service in this process: whoever has room takes the next message.
+#[derive(Default)]
+pub(crate) struct LocalService {
+    actors: ArcSwap<Vec<Arc<dyn LocalActor>>>,
+    next: AtomicUsize,
+}
+
+impl LocalService {
+    pub(crate) fn new(actors: Vec<Arc<dyn LocalActor>>) -> Self {
+        Self { actors: ArcSwap::from_pointee(actors), next: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn remove(&self, id: ActorId) {
+        self.actors.rcu(|actors| {
+            actors.iter().filter(|actor| actor.id() != id).cloned().collect::<Vec<_>>()
+        });
+    }
+
+    pub(crate) fn release_room(&self) {
+        self.actors.load().iter().for_each(|actor| actor.release_room());
+    }
+}
+
+impl Intake for LocalService {
+    fn offer(&self, message: Incoming) -> Offered {
+        let actors = self.actors.load();
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut message = message;
+        let mut rooms = Vec::new();
+        let mut refused = None;
+        for nth in 0..actors.len() {
+            match actors[(first.wrapping_add(nth)) % actors.len()].offer(message) {
+                Offered::Taken => return Offered::Taken,
+                Offered::Full { message: back, room } => {
+                    rooms.push(room);
+                    message = *back;
+                }
+                Offered::Refused { message: back, failure } => {
+                    refused = Some(failure);
+                    message = *back;
+                }
+            }
+        }
+        let message = Box::new(message);
+        if rooms.is_empty() {
+            let failure = refused.unwrap_or_else(|| {
+                FailureKind::Stopped { actor: "every instance here".to_owned() }.into()
+            });
+            return Offered::Refused { message, failure };
+        }
+        Offered::Full { message, room: Box::pin(async move { drop(select_all(rooms).await) }) }
+    }
+}

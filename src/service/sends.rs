@@ -1,0 +1,337 @@
+//! The futures that send to a service.
+
+use std::{
+    any::TypeId,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::future::{BoxFuture, join_all};
+use tokio::time::Instant;
+
+use super::{
+    broadcast::{Broadcast, BroadcastError, Delivered},
+    key::key_hash,
+    reference::ServiceTarget,
+    router,
+};
+use crate::{
+    actor::WireFns,
+    address::{
+        ASK_TIMEOUT_BOUNDS, ASK_TIMEOUT_DEFAULT, Recipient, RemoteMessage, RemoteReply,
+        SendOptions, Target, with_context,
+    },
+    bus::{Body, Destination, Outgoing},
+    directory::{InstanceRecord, ServiceView},
+    error::{AskError, Delivery, Failure, FailureKind, TellError},
+    id::Name,
+    message::Message,
+};
+
+/// The way of one message to a service.
+pub(super) struct Route<'a, M: Message> {
+    target: &'a Arc<ServiceTarget>,
+    wire: WireFns<M>,
+}
+
+impl<M: Message> Clone for Route<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M: Message> Copy for Route<'_, M> {}
+
+type Asked<M> = Result<<M as Message>::Reply, AskError<<M as Message>::Error>>;
+
+impl<'a, M: Message> Route<'a, M> {
+    pub(super) fn new(target: &'a Arc<ServiceTarget>, wire: WireFns<M>) -> Self {
+        Self { target, wire }
+    }
+
+    fn find(&self) -> Result<(&'a Name, Arc<ServiceView>), Failure> {
+        let (name, handle) = self.target.found.as_ref().map_err(Clone::clone)?;
+        Ok((name, handle.load()))
+    }
+
+    fn encode(&self, message: &M) -> Result<RemoteMessage, Failure> {
+        with_context(&self.target.node.context(), || RemoteMessage::encode(self.wire, message))
+    }
+
+    fn decode(&self, reply: &RemoteReply) -> Result<M::Outcome, Failure> {
+        with_context(&self.target.node.context(), || reply.decode::<M>(self.wire))
+    }
+
+    /// Whether the service's stream may take this message: somebody handles it, or the service is
+    /// defined and nobody is there to say.
+    fn check_tell(&self) -> Result<&'a Name, Failure> {
+        let (name, view) = self.find()?;
+        if view.instances.is_empty() && self.target.node.directory().definition(name).is_some() {
+            return Ok(name);
+        }
+        router::candidates::<M>(name, &view).map(|_| name)
+    }
+
+    pub(super) fn try_tell(&self, message: M) -> Result<(), TellError<M>> {
+        let sent = self.check_tell().and_then(|name| {
+            let encoded = self.encode(&message)?;
+            let to = Destination::Service(name.clone(), 0);
+            self.target.node.bus().try_tell(&to, outgoing(encoded)).map(drop)
+        });
+        sent.map_err(|failure| TellError::new(message, failure))
+    }
+
+    async fn tell(self, message: M, options: SendOptions) -> Result<(), TellError<M>> {
+        // Encoded before the first wait: messages need not be `Sync`.
+        let encoded = self.check_tell().and_then(|name| {
+            let encoded = self.encode(&message)?;
+            Ok((name, encoded))
+        });
+        let sent = match encoded {
+            Ok((name, encoded)) => self.store(name, encoded, options).await,
+            Err(failure) => Err(failure),
+        };
+        sent.map_err(|failure| TellError::new(message, failure))
+    }
+
+    async fn store(
+        self,
+        name: &Name,
+        encoded: RemoteMessage,
+        options: SendOptions,
+    ) -> Result<(), Failure> {
+        let bus = self.target.node.bus();
+        let mut outgoing = outgoing(encoded);
+        outgoing.key_hash = options.key.as_deref().map(key_hash);
+        if let Some(delay) = options.delay {
+            return bus.tell_later(name, outgoing, delay).await.map(drop);
+        }
+        let receipt = bus.buffer(&Destination::Service(name.clone(), 0), outgoing).await?;
+        if options.buffered { Ok(()) } else { receipt.stored().await }
+    }
+
+    async fn ask(self, message: M, options: SendOptions) -> Asked<M> {
+        let timeout = options.timeout.unwrap_or(ASK_TIMEOUT_DEFAULT);
+        let deadline = Instant::now() + timeout;
+        let (name, view) = self.find()?;
+        let able = router::candidates::<M>(name, &view)?;
+        let own = self.target.node.incarnation();
+        let order = router::order(able, own, options.key.as_deref(), &mut |n| fastrand::usize(..n));
+        let first = order.first().expect("candidates are never empty");
+        if let Some(local) = self.shortcut(first) {
+            let options = SendOptions { timeout: Some(timeout), ..SendOptions::default() };
+            return local.ask_with(message, options).await;
+        }
+        let encoded = self.encode(&message)?;
+        let reply = self.ask_in_order(&order, encoded, deadline).await?;
+        let outcome = self.decode(&reply)?;
+        M::into_result(outcome).map_err(AskError::Rejected)
+    }
+
+    fn shortcut(&self, record: &InstanceRecord) -> Option<Recipient<M>> {
+        let actor = self.target.node.shortcut(record.incarnation(), record.actor)?;
+        let recipient = actor.recipient(TypeId::of::<M>())?;
+        recipient.downcast().ok().map(|recipient| *recipient)
+    }
+
+    /// Asks the first, and the next when it is certain that nobody saw the message because the
+    /// instance is gone.
+    async fn ask_in_order(
+        &self,
+        order: &[Arc<InstanceRecord>],
+        encoded: RemoteMessage,
+        deadline: Instant,
+    ) -> Result<RemoteReply, Failure> {
+        let bus = self.target.node.bus();
+        let mut last = None;
+        for record in order {
+            let mut outgoing = outgoing(encoded.clone());
+            outgoing.deadline = Some(deadline);
+            match bus.ask(record.incarnation(), record.actor, outgoing).await {
+                Ok(reply) => return Ok(RemoteReply { codec: reply.codec, body: reply.body }),
+                Err(failure) if is_gone(&failure) => last = Some(failure),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(last.expect("an order is never empty"))
+    }
+
+    async fn broadcast(self, message: M) -> Result<Broadcast, BroadcastError> {
+        let (name, view) = self.find()?;
+        let able = router::candidates::<M>(name, &view)?;
+        let encoded = self.encode(&message)?;
+        let sends = able.iter().map(|record| {
+            let outgoing = outgoing(encoded.clone());
+            let bus = self.target.node.bus();
+            async move {
+                let outcome = bus.tell_actor(record.incarnation(), record.actor, outgoing).await;
+                Delivered { instance: record.instance, node: record.node.clone(), outcome }
+            }
+        });
+        Broadcast::of(join_all(sends).await)
+    }
+}
+
+fn outgoing(encoded: RemoteMessage) -> Outgoing<'static> {
+    let RemoteMessage { name, version, codec, body } = encoded;
+    let mut outgoing = Outgoing::new(name, version, Body::Bytes(body));
+    outgoing.codec = codec;
+    outgoing
+}
+
+fn is_gone(failure: &Failure) -> bool {
+    failure.delivery() == Delivery::NotDelivered
+        && matches!(failure.kind(), FailureKind::Stopped { .. } | FailureKind::NoSuchService { .. })
+}
+
+/// A message on its way to a service; see [`ServiceRef::tell`](crate::ServiceRef::tell).
+#[must_use = "nothing is sent until it is awaited; try_tell sends at once"]
+pub struct ServiceTell<'a, M: Message> {
+    state: State<'a, M, Result<(), TellError<M>>>,
+    options: SendOptions,
+}
+
+/// A message to a service whose reply is waited for; see [`ServiceRef::ask`](crate::ServiceRef::ask).
+#[must_use = "nothing is sent until it is awaited"]
+pub struct ServiceAsk<'a, M: Message> {
+    state: State<'a, M, Asked<M>>,
+    options: SendOptions,
+}
+
+/// A message to every instance; see [`ServiceRef::broadcast`](crate::ServiceRef::broadcast).
+#[must_use = "nothing is sent until it is awaited"]
+pub struct ServiceBroadcast<'a, M: Message> {
+    state: State<'a, M, Result<Broadcast, BroadcastError>>,
+}
+
+enum State<'a, M: Message, T> {
+    New(Option<(Route<'a, M>, M)>),
+    Sending(BoxFuture<'a, T>),
+}
+
+impl<'a, M: Message, T> State<'a, M, T> {
+    fn poll_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        send: impl FnOnce(Route<'a, M>, M) -> BoxFuture<'a, T>,
+    ) -> Poll<T> {
+        if let Self::New(parts) = self {
+            let (route, message) = parts.take().expect("a send is polled until it is ready");
+            *self = Self::Sending(send(route, message));
+        }
+        match self {
+            Self::Sending(sending) => sending.as_mut().poll(cx),
+            Self::New(_) => unreachable!("it was just begun"),
+        }
+    }
+}
+
+impl<'a, M: Message> ServiceTell<'a, M> {
+    pub(super) fn new(route: Route<'a, M>, message: M) -> Self {
+        Self { state: State::New(Some((route, message))), options: SendOptions::default() }
+    }
+
+    pub(super) fn options(mut self, options: SendOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Messages with the same key go to the same partition of a keyed service.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.options.key = Some(key.into());
+        self
+    }
+
+    /// Handles it this much later.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.options.delay = Some(delay);
+        self
+    }
+
+    /// Resolves as soon as the message is in this process's buffer: faster, and lost if the process
+    /// dies before it is sent.
+    pub fn buffered(mut self) -> Self {
+        self.options.buffered = true;
+        self
+    }
+}
+
+impl<'a, M: Message> ServiceAsk<'a, M> {
+    pub(super) fn new(route: Route<'a, M>, message: M) -> Self {
+        Self { state: State::New(Some((route, message))), options: SendOptions::default() }
+    }
+
+    pub(super) fn options(mut self, options: SendOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// How long to wait: 1 ms to one day; what is outside is brought to the bound.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = Some(timeout.clamp(ASK_TIMEOUT_BOUNDS.0, ASK_TIMEOUT_BOUNDS.1));
+        self
+    }
+
+    /// Asks with the same key go to the same instance, as long as the instances stay the same.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.options.key = Some(key.into());
+        self
+    }
+}
+
+impl<'a, M: Message> ServiceBroadcast<'a, M> {
+    pub(super) fn new(route: Route<'a, M>, message: M) -> Self {
+        Self { state: State::New(Some((route, message))) }
+    }
+}
+
+// None of them pins its message.
+impl<M: Message> Unpin for ServiceTell<'_, M> {}
+impl<M: Message> Unpin for ServiceAsk<'_, M> {}
+impl<M: Message> Unpin for ServiceBroadcast<'_, M> {}
+
+impl<'a, M: Message> Future for ServiceTell<'a, M> {
+    type Output = Result<(), TellError<M>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let options = &mut this.options;
+        this.state
+            .poll_with(cx, |route, message| Box::pin(route.tell(message, std::mem::take(options))))
+    }
+}
+
+impl<'a, M: Message> Future for ServiceAsk<'a, M> {
+    type Output = Asked<M>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let options = &mut this.options;
+        this.state
+            .poll_with(cx, |route, message| Box::pin(route.ask(message, std::mem::take(options))))
+    }
+}
+
+impl<'a, M: Message> Future for ServiceBroadcast<'a, M> {
+    type Output = Result<Broadcast, BroadcastError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().state.poll_with(cx, |route, message| Box::pin(route.broadcast(message)))
+    }
+}
+
+macro_rules! debug_by_message {
+    ($($name:ident),*) => {$(
+        impl<M: Message> fmt::Debug for $name<'_, M> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&M::NAME).finish()
+            }
+        }
+    )*};
+}
+
+debug_by_message!(ServiceTell, ServiceAsk, ServiceBroadcast);

@@ -1,0 +1,199 @@
+use std::{fmt, num::NonZero, sync::Arc, thread::available_parallelism};
+
+use super::{
+    Embedded, Inner, Runtime, System,
+    settings::{ARBITERS_MAX, ENV_ETCD, Settings},
+};
+use crate::{
+    bus::{Bus, BusOptions},
+    directory::{Directory, DirectoryOptions},
+    error::{Error, Result},
+    id::Incarnation,
+    kv::KeyValueStore,
+    log::MessageLog,
+    service::{Node, NodeParts},
+};
+
+/// The settings of a system that is about to start. What is not given here comes from the
+/// environment.
+#[must_use = "nothing is started until `.start()` is awaited"]
+#[derive(Default)]
+pub struct SystemBuilder {
+    settings: Settings,
+    arbiters: Option<usize>,
+    backends: Option<Backends>,
+    always_remote: bool,
+    current_thread: bool,
+}
+
+/// Where directory and log are.
+#[derive(Clone)]
+struct Backends {
+    kv: Arc<dyn KeyValueStore>,
+    log: Arc<dyn MessageLog>,
+}
+
+impl SystemBuilder {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// The cluster to join: systems of one cluster find each other. `CALLBOARD_CLUSTER`, else
+    /// `default`.
+    pub fn cluster(mut self, name: impl Into<String>) -> Self {
+        self.settings.cluster = Some(name.into());
+        self
+    }
+
+    /// The name of this node, unique in the cluster. `CALLBOARD_NODE`, else host name and process id.
+    pub fn node(mut self, name: impl Into<String>) -> Self {
+        self.settings.node = Some(name.into());
+        self
+    }
+
+    /// The etcd endpoints. `CALLBOARD_ETCD`.
+    pub fn etcd<E: Into<String>>(mut self, endpoints: impl IntoIterator<Item = E>) -> Self {
+        self.settings.etcd = Some(endpoints.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The Redis server. `CALLBOARD_REDIS`.
+    pub fn redis(mut self, url: impl Into<String>) -> Self {
+        self.settings.redis = Some(url.into());
+        self
+    }
+
+    /// A store in this process, shared with every other system that is given the same one.
+    pub fn embedded(self, store: &Embedded) -> Self {
+        self.backends(Arc::new(store.kv()), Arc::new(store.log()))
+    }
+
+    /// Stores of one's own; see [`KeyValueStore`] and [`MessageLog`] for what they must do, and
+    /// `callboard::testing` for the suites that show it.
+    pub fn backends(mut self, kv: Arc<dyn KeyValueStore>, log: Arc<dyn MessageLog>) -> Self {
+        self.backends = Some(Backends { kv, log });
+        self
+    }
+
+    /// How many threads host actors: 1 to 1024. One per core unless it is given.
+    pub fn arbiters(mut self, threads: usize) -> Self {
+        self.arbiters = Some(threads);
+        self
+    }
+
+    /// Sends asks through the bus even to instances in this process, so that a test of one process
+    /// sees what two would.
+    pub fn always_remote(mut self) -> Self {
+        self.always_remote = true;
+        self
+    }
+
+    /// Runs everything on the calling thread, within its `LocalSet`: for tests with a paused clock.
+    #[cfg(feature = "testing")]
+    pub fn current_thread(mut self) -> Self {
+        self.current_thread = true;
+        self
+    }
+
+    /// Starts the system: threads, registration of the node, inbox.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names what is missing or wrong; [`Error::Directory`] and [`Error::Log`] say
+    /// what could not be reached.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, nothing of the system is left but what its lease keeps.
+    pub async fn start(self) -> Result<System> {
+        let settings = self.settings.or(Settings::from_env());
+        let (cluster, name) = (settings.cluster()?, settings.node()?);
+        let backends = match self.backends {
+            Some(backends) => backends,
+            None if settings.is_embedded()? => Backends::of(&Embedded::new()),
+            None => return Err(no_cluster_support()),
+        };
+        let runtime = start_runtime(self.arbiters, self.current_thread)?;
+        let incarnation = Incarnation::fresh();
+        let started = async {
+            let io = runtime.io().clone();
+            let options = DirectoryOptions::new(cluster.clone(), name.clone(), incarnation);
+            let directory = Directory::start(backends.kv, options, io.clone())
+                .await
+                .map_err(|error| Error::Directory(error.into()))?;
+            let options = BusOptions::new(backends.log, cluster.clone(), incarnation);
+            let bus =
+                Bus::start(options, io.clone()).await.map_err(|error| Error::Log(error.into()))?;
+            Node::open(NodeParts {
+                cluster,
+                name,
+                incarnation,
+                directory,
+                bus,
+                runtime: io,
+                always_remote: self.always_remote,
+            })
+            .await
+        };
+        match started.await {
+            Ok(node) => Ok(System::assemble(runtime, node)),
+            Err(error) => {
+                runtime.stop().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl System {
+    fn assemble(runtime: Runtime, node: Arc<Node>) -> Self {
+        let system = Self(Arc::new(Inner::new(runtime, node)));
+        for host in system.0.runtime.hosts() {
+            host.set_extension(system.extension());
+        }
+        tracing::info!(
+            cluster = %system.cluster(), node = %system.node(),
+            incarnation = %system.incarnation(), "the system is up"
+        );
+        system
+    }
+}
+
+impl Backends {
+    fn of(store: &Embedded) -> Self {
+        Self { kv: Arc::new(store.kv()), log: Arc::new(store.log()) }
+    }
+}
+
+fn start_runtime(arbiters: Option<usize>, current_thread: bool) -> Result<Runtime> {
+    #[cfg(feature = "testing")]
+    if current_thread {
+        return Ok(Runtime::on_current_thread());
+    }
+    debug_assert!(!current_thread, "only tests run on one thread");
+    let arbiters = arbiters.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
+    if !(1..=ARBITERS_MAX).contains(&arbiters) {
+        return Err(Error::Setting {
+            setting: "arbiters".to_owned(),
+            reason: format!("{arbiters} threads are not possible: give 1 to {ARBITERS_MAX}"),
+        });
+    }
+    Ok(Runtime::start(arbiters)?)
+}
+
+fn no_cluster_support() -> Error {
+    Error::Setting {
+        setting: ENV_ETCD.to_owned(),
+        reason: "this build has no support for etcd and Redis: build callboard with the feature \
+                 `cluster`, or unset CALLBOARD_ETCD and CALLBOARD_REDIS to run embedded"
+            .to_owned(),
+    }
+}
+
+impl fmt::Debug for SystemBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SystemBuilder")
+            .field("cluster", &self.settings.cluster)
+            .field("node", &self.settings.node)
+            .field("arbiters", &self.arbiters)
+            .finish_non_exhaustive()
+    }
+}

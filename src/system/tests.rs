@@ -1,0 +1,151 @@
+//! The whole path with an actor written by hand; the macros have their own tests.
+
+use std::{convert::Infallible, future::Future};
+
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::{
+    actor::{
+        Actor, ActorOptions, BoxedEnvelope, Ctx, Handler, HandlerRow, Handlers, RemoteEnvelope,
+        WireFns,
+    },
+    error::FailureKind,
+    message::{Envelope, Message},
+    service::Serves,
+};
+
+#[derive(Serialize, Deserialize)]
+struct Add(u64);
+
+impl Message for Add {
+    type Reply = u64;
+    type Error = Infallible;
+    type Outcome = u64;
+    const NAME: &'static str = "Add";
+    const VERSION: u32 = 1;
+    fn into_result(outcome: u64) -> Result<u64, Infallible> {
+        Ok(outcome)
+    }
+}
+
+#[derive(Default)]
+struct Counter {
+    total: u64,
+}
+
+enum Inbox {
+    Add(Envelope<Add>),
+    Boxed(Box<dyn BoxedEnvelope<Counter>>),
+    Remote(Box<RemoteEnvelope<Inbox>>),
+}
+
+impl Handlers for Counter {
+    type Inbox = Inbox;
+
+    fn __step(&mut self, inbox: Inbox, ctx: &mut Ctx<Self>) -> Option<Inbox> {
+        match inbox {
+            Inbox::Add(envelope) => {
+                if let Some((Add(n), replying)) = ctx.open(envelope) {
+                    assert!(n != 13, "unlucky");
+                    self.total += n;
+                    replying.finish(ctx, self.total);
+                }
+                None
+            }
+            Inbox::Remote(envelope) => {
+                let inbox = ctx.receive(envelope);
+                self.__step(inbox, ctx)
+            }
+            other => Some(other),
+        }
+    }
+
+    async fn __handle(&mut self, inbox: Inbox, ctx: &mut Ctx<Self>) {
+        if let Inbox::Boxed(envelope) = inbox {
+            envelope.handle(self, ctx).await;
+        }
+    }
+
+    fn __boxed(envelope: Box<dyn BoxedEnvelope<Self>>) -> Inbox {
+        Inbox::Boxed(envelope)
+    }
+
+    fn __remote(envelope: Box<RemoteEnvelope<Inbox>>) -> Inbox {
+        Inbox::Remote(envelope)
+    }
+
+    fn __tick(_: u16) -> Inbox {
+        unreachable!("no timers")
+    }
+
+    fn __table() -> Vec<HandlerRow<Self>> {
+        vec![HandlerRow::new::<Add>("add", Some(WireFns::new()))]
+    }
+}
+
+impl Handler<Add> for Counter {
+    fn handle(&mut self, Add(n): Add, _: &mut Ctx<Self>) -> impl Future<Output = u64> {
+        self.total += n;
+        std::future::ready(self.total)
+    }
+
+    fn __wrap(envelope: Envelope<Add>) -> Inbox {
+        Inbox::Add(envelope)
+    }
+
+    fn __wire() -> Option<WireFns<Add>> {
+        Some(WireFns::new())
+    }
+}
+
+impl Serves<Add> for Counter {
+    fn __wire() -> WireFns<Add> {
+        WireFns::new()
+    }
+}
+
+impl Actor for Counter {
+    const OPTIONS: ActorOptions = ActorOptions::new();
+    const NAME: &'static str = "Counter";
+}
+
+#[test]
+fn a_service_is_served_asked_and_told() {
+    entry::run_main_with_system(async |system: System| -> Result<()> {
+        system.serve("counter", Counter::default).await?;
+        let counter = system.service::<Counter>("counter");
+        assert_eq!(counter.ask(Add(2)).await?, 2);
+        counter.tell(Add(5)).await?;
+        while counter.ask(Add(0)).await? != 7 {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    })
+    .expect("the whole path");
+}
+
+#[test]
+fn two_systems_over_one_store_reach_each_other() {
+    entry::run_test(async || {
+        let store = Embedded::new();
+        let start = async |name: &str| {
+            let builder = System::builder().node(name).embedded(&store).current_thread();
+            builder.start().await.expect("it starts")
+        };
+        let (one, two) = (start("one").await, start("two").await);
+        one.serve("counter", Counter::default).await.expect("served");
+        let counter = two.service::<Counter>("counter");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(counter.ask(Add(2)).await.expect("an answer"), 2);
+        counter.tell(Add(5)).await.expect("stored");
+        counter.broadcast(Add(1)).await.expect("told");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(counter.ask(Add(0)).await.expect("an answer"), 8);
+        let failure = counter.ask(Add(13)).await.expect_err("it panics");
+        assert_eq!(failure.failure().map(Failure::kind), Some(&FailureKind::Panicked));
+        assert_eq!(counter.ask(Add(1)).await.expect("built again"), 1);
+        one.shutdown().await.expect("in order");
+        two.shutdown().await.expect("in order");
+    });
+}
