@@ -30,7 +30,7 @@ use super::{
 use crate::{
     error::{Delivery, Failure, FailureKind},
     id::{Incarnation, Name},
-    log::{LogError, MessageLog},
+    log::{LogError, MessageLog, StreamName},
 };
 
 /// What all parts of a bus share.
@@ -84,6 +84,13 @@ impl Core {
         let mut sources = self.sources.lock();
         sources.retain(|source| source.strong_count() > 0);
         sources.push(Arc::downgrade(source));
+    }
+
+    /// Whether this process reads the stream for this group: a second reader would be the same
+    /// consumer, and each would take the other's entries for lost ones.
+    pub(crate) fn reads(&self, stream: &StreamName, group: &str) -> bool {
+        let sources = self.sources.lock();
+        sources.iter().filter_map(Weak::upgrade).any(|source| source.is_at_work(stream, group))
     }
 
     pub(crate) fn delayed_id(&self) -> Arc<str> {

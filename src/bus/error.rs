@@ -14,6 +14,12 @@ pub enum BusError {
         /// The log's answer.
         source: LogError,
     },
+    /// This process reads it already, for the same group.
+    #[error("this process reads {stream} already; stop and drain the other consumption first")]
+    Consumed {
+        /// The stream.
+        stream: StreamName,
+    },
     /// A bound makes no sense.
     #[error("the bus can't start with {setting}: {reason}")]
     Setting {

@@ -141,7 +141,8 @@ impl Bus {
     /// Reads a service's stream into an intake.
     ///
     /// # Errors
-    /// [`BusError::Log`] when the group can't be made.
+    /// [`BusError::Log`] when the group can't be made, [`BusError::Consumed`] when this process reads it
+    /// already, or still holds something of it after [`Consumption::stop`].
     ///
     /// # Cancel safety
     /// Nothing is read when it is dropped.
@@ -158,20 +159,14 @@ impl Bus {
     /// Makes this process's inbox and reads it into an intake. Once.
     ///
     /// # Errors
-    /// [`BusError::Log`] when it can't be made, [`BusError::Setting`] when it is open.
+    /// [`BusError::Log`] when it can't be made, [`BusError::Consumed`] when it is open.
     ///
     /// # Cancel safety
     /// Nothing is read when it is dropped.
     pub async fn open_inbox(&self, intake: Arc<dyn Intake>) -> Result<Consumption, BusError> {
         let stream = keys::inbox(&self.core.cluster, self.core.incarnation);
-        if self._owner.inbox.lock().replace(stream.clone()).is_some() {
-            return Err(BusError::Setting { setting: "an inbox", reason: "it has one" });
-        }
-        let made = self.ensure_group(stream.clone(), INBOX_GROUP.to_owned(), Start::Beginning);
-        if let Err(error) = made.await {
-            *self._owner.inbox.lock() = None;
-            return Err(error);
-        }
+        self.ensure_group(stream.clone(), INBOX_GROUP.to_owned(), Start::Beginning).await?;
+        *self._owner.inbox.lock() = Some(stream.clone());
         let letters = keys::dead_letters_of_nodes(&self.core.cluster);
         Ok(Consumption::of_inbox(&self.core, stream, INBOX_GROUP, letters, intake))
     }
@@ -179,7 +174,8 @@ impl Bus {
     /// Reads a topic into an intake. `start` counts when the group is new.
     ///
     /// # Errors
-    /// [`BusError::Log`] when the group can't be made.
+    /// [`BusError::Log`] when the group can't be made, [`BusError::Consumed`] when this process reads it
+    /// already, or still holds something of it after [`Consumption::stop`].
     ///
     /// # Cancel safety
     /// Nothing is read when it is dropped.
@@ -249,6 +245,9 @@ impl Bus {
         let core = self.core.clone();
         if core.is_ended() {
             return Err(BusError::Stopped);
+        }
+        if core.reads(&stream, &group) {
+            return Err(BusError::Consumed { stream });
         }
         let made = self.core.runtime.spawn(async move {
             let ensure = || core.log.ensure_group(&stream, &group, start);

@@ -112,18 +112,9 @@ impl Frame {
         Some((read.message, read.body))
     }
 
-    /// A message's wire name, to keep.
-    pub fn name(&self, index: u32) -> Option<Arc<str>> {
-        let (message, _) = self.message(index)?;
-        let name = message.name?;
+    /// A name or topic of one of its messages, to keep.
+    pub fn shared(&self, name: &str) -> Option<Arc<str>> {
         self.names.iter().find(|known| &***known == name).cloned()
-    }
-
-    /// A message's topic, to keep.
-    pub fn topic(&self, index: u32) -> Option<Arc<str>> {
-        let (message, _) = self.message(index)?;
-        let topic = message.topic?;
-        self.names.iter().find(|known| &***known == topic).cloned()
     }
 
     fn read(&self, index: u32) -> Result<Read<'_>, FrameError> {

@@ -91,8 +91,8 @@ fn a_frame_is_read_as_it_was_written() {
     assert_eq!(frame.message(2).unwrap(), (publish, Bytes::from_static(b"three")));
     assert!(frame.message(3).is_none());
     assert_eq!(frame.kind(1), Some(Kind::Ask));
-    assert_eq!(frame.name(2).as_deref(), Some("Add"));
-    assert_eq!(frame.topic(2).as_deref(), Some("orders.placed"));
+    assert_eq!(frame.shared("orders.placed").as_deref(), Some("orders.placed"));
+    assert_eq!(frame.shared("other"), None);
 }
 
 #[test]

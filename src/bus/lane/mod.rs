@@ -217,7 +217,6 @@ impl Lane {
             return Err(Refused::Full);
         }
         let placed = state.write(parcel, &self.context.waiters).map_err(Refused::Failed)?;
-        state.used = Instant::now();
         let due = state.flying == 0 || !state.ready.is_empty();
         drop(state);
         add(&self.context.counters.messages_queued, 1);
@@ -311,6 +310,7 @@ impl Lane {
     fn landed(&self, bytes: usize) {
         let mut state = self.state.lock();
         state.flying -= 1;
+        state.used = Instant::now();
         state.bytes = state.bytes.saturating_sub(bytes);
         let (room, empty) = (state.bytes < self.context.high_water_bytes, state.is_empty());
         drop(state);

@@ -132,7 +132,8 @@ impl Held {
             }
             Kind::Tell | Kind::Ask | Kind::Publish => {}
         }
-        let (Some(name), Some(me)) = (self.frame.name(index), self.me.upgrade()) else {
+        let name = message.name.and_then(|name| self.frame.shared(name));
+        let (Some(name), Some(me)) = (name, self.me.upgrade()) else {
             self.move_out(index, Next::Bury { reason: "it has no name".into() });
             return None;
         };
@@ -151,7 +152,7 @@ impl Held {
             kind: message.kind,
             name,
             version: message.version,
-            topic: self.frame.topic(index),
+            topic: message.topic.and_then(|topic| self.frame.shared(topic)),
             codec: message.codec,
             body,
             target: message.target,
@@ -211,6 +212,10 @@ impl Held {
     }
 
     fn conclude_tell(&self, index: u32, conclusion: &Conclusion) {
+        if matches!(conclusion, Conclusion::Handled { failure: false, .. }) {
+            // By far the most: without reading the message again.
+            return self.finish(index, Disposal::Handled);
+        }
         let Some((message, _)) = self.frame.message(index) else { return };
         let (attempt, _) = self.attempt(&message);
         let attempts_max = self.source.core.limits.attempts_max;

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     intake::{Incoming, Intake, Offered},
-    reader::{Deliver, leaving, overdue},
+    reader::{Deliver, leaving, offer, overdue},
     source::Source,
 };
 use crate::{
@@ -50,7 +50,7 @@ impl Deliver for BySideQueue {
         }
         let Some(message) = self.0.queue_behind(source, message) else { return };
         let target = message.target;
-        match self.0.intake.offer(message) {
+        match offer(&*self.0.intake, message) {
             Offered::Taken => {}
             Offered::Refused { message, failure } => {
                 message.delivery.conclude(Conclusion::NotTaken(failure));
@@ -95,6 +95,8 @@ impl SideQueues {
             if let Either::Right(_) = select(room, pin!(source.stopped())).await {
                 return self.turn_away(target);
             }
+            // Room that is there at once, again and again, must not starve the other tasks.
+            tokio::task::yield_now().await;
             match self.offer_all(target) {
                 Some(next) => room = next,
                 None => return,
@@ -109,7 +111,7 @@ impl SideQueues {
                 message.delivery.conclude(late);
                 continue;
             }
-            match self.intake.offer(message) {
+            match offer(&*self.intake, message) {
                 Offered::Taken => {}
                 Offered::Refused { message, failure } => {
                     message.delivery.conclude(Conclusion::NotTaken(failure));

@@ -1,4 +1,9 @@
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::{Either, select};
 use tokio::{
@@ -47,18 +52,30 @@ impl Deliver for ByCredit {
             if let Some(late) = overdue(&message) {
                 return message.delivery.conclude(late);
             }
-            match self.0.offer(message) {
+            match offer(&*self.0, message) {
                 Offered::Taken => return,
                 Offered::Refused { message, failure } => {
                     return message.delivery.conclude(Conclusion::NotTaken(failure));
                 }
                 Offered::Full { message: back, room } => {
                     select(room, pin!(source.stopped())).await;
+                    // Room that is there at once, again and again, must not starve the other tasks.
+                    tokio::task::yield_now().await;
                     message = *back;
                 }
             }
         }
     }
+}
+
+/// Offers a message. When the intake panics (as a user's `Deserialize` may), the reader lives: the
+/// message was concluded as it was dropped by the panic.
+pub(super) fn offer(intake: &dyn Intake, message: Incoming) -> Offered {
+    let offered = catch_unwind(AssertUnwindSafe(|| intake.offer(message)));
+    offered.unwrap_or_else(|_| {
+        tracing::error!("an intake panicked; its message counts as one whose handler did");
+        Offered::Taken
+    })
 }
 
 pub(super) fn leaving() -> Failure {
@@ -80,7 +97,12 @@ pub(super) fn overdue(message: &Incoming) -> Option<Conclusion> {
 /// The one task that reads a source, until it is stopped.
 pub(super) async fn read_all<D: Deliver>(source: Arc<Source>, deliver: D) {
     let mut failures = 0_u32;
+    // A read failed, and what the log may have given us by it has not been listed yet.
+    let mut unlisted = false;
     while !source.is_stopping() {
+        if unlisted {
+            unlisted = !source.recover(&deliver).await;
+        }
         match source.read(D::ENTRIES_MAX, source.core.limits.read_block).await {
             Ok(entries) => {
                 failures = 0;
@@ -94,7 +116,7 @@ pub(super) async fn read_all<D: Deliver>(source: Arc<Source>, deliver: D) {
                 tracing::debug!(stream = %source.stream, failures, %error, "a read failed");
                 let wait = tokio::time::sleep(source.core.limits.call_backoff.jittered(failures));
                 select(pin!(wait), pin!(source.stopped())).await;
-                source.recover(&deliver).await;
+                unlisted = true;
             }
         }
     }
@@ -128,13 +150,15 @@ impl Source {
     }
 
     /// After a read that failed: entries that the log gave to us in an answer that we never saw.
-    async fn recover<D: Deliver>(self: &Arc<Self>, deliver: &D) {
+    /// False when the log could not say.
+    async fn recover<D: Deliver>(self: &Arc<Self>, deliver: &D) -> bool {
         self.begin_listing();
         let limit = self.held() + 64;
         let pending = self.core.log.pending_of(&self.stream, &self.consumer, limit);
         let listed = timeout(self.core.limits.call_timeout, pending).await;
         let Ok(Ok(mut entries)) = listed else {
-            return self.end_listing();
+            self.end_listing();
+            return false;
         };
         entries.retain(|entry| self.is_new(entry.id));
         let ids: Vec<EntryId> = entries.iter().map(|entry| entry.id).collect();
@@ -149,6 +173,7 @@ impl Source {
             }
         }
         self.end_listing();
+        true
     }
 
     /// Hands the messages of an entry on, those that are not done.

@@ -90,6 +90,12 @@ impl Source {
         self.stream.kind() != StreamKind::Inbox
     }
 
+    /// Whether it reads this stream for this group, or holds something of it.
+    pub(crate) fn is_at_work(&self, stream: &StreamName, group: &str) -> bool {
+        let is_over = self.has_ended_reading() && self.held() == 0;
+        self.stream == *stream && self.consumer.group == group && !is_over
+    }
+
     pub(super) fn post(&self, job: Job) {
         if self.jobs.send(job).is_err() {
             // The settle task ends after the last entry, or with the bus: nobody is owed anything.

@@ -240,3 +240,41 @@ async fn competing_processes_share_a_services_messages_without_duplicates() {
     assert_eq!(all, (0..500).collect::<Vec<_>>());
     assert!(seen.iter().all(|seen| seen.all().len() > 50), "both take part");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_intake_that_panics_does_not_end_the_reading() {
+    let log = log();
+    let bus = bus_over(log.clone()).await;
+    let seen = Seen::default();
+    let note = seen.clone();
+    let handler = intake(move |message| {
+        assert!(value(&message) != 1, "as a Deserialize of a user may");
+        note.0.lock().push(value(&message));
+        message.delivery.conclude(handled());
+        Offered::Taken
+    });
+    let _consumption = bus.consume_service(&name("adder"), handler).await.unwrap();
+    for value in 0..3 {
+        bus.tell_service(&name("adder"), number(value)).await.unwrap();
+    }
+    let stream = service_stream("adder");
+    until("it is buried", async || info(&log, &stream).await.dead_letters == 1).await;
+    assert_eq!(seen.all(), [0, 2]);
+    let letters = dead_letters(&log, &stream).await;
+    assert!(letters[0].letter().unwrap().reason.contains("panicked"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_read_once_by_a_process_and_again_after_it_was_drained() {
+    let log = log();
+    let bus = bus_over(log.clone()).await;
+    let seen = Seen::default();
+    let first = bus.consume_service(&name("adder"), seen.intake()).await.unwrap();
+    let error = bus.consume_service(&name("adder"), seen.intake()).await.unwrap_err();
+    assert!(error.to_string().contains("reads cb:test:{s:adder:0}:in already"), "{error}");
+    first.stop().await;
+    first.drained().await;
+    let _second = bus.consume_service(&name("adder"), seen.intake()).await.unwrap();
+    bus.tell_service(&name("adder"), number(1)).await.unwrap();
+    until("it is handled", async || seen.all() == [1]).await;
+}
