@@ -78,12 +78,13 @@ impl RemoteDelivery {
 impl Drop for RemoteDelivery {
     fn drop(&mut self) {
         if let Some(sink) = self.sink.take() {
-            let conclusion = match (self.begun, std::thread::panicking()) {
-                (false, _) => Conclusion::NotTaken(Failure::new(FailureKind::Stopped {
-                    actor: "the actor".to_owned(),
-                })),
-                (true, true) => Conclusion::Panicked,
-                (true, false) => Conclusion::Abandoned,
+            let conclusion = if std::thread::panicking() {
+                Conclusion::Panicked
+            } else if self.begun {
+                Conclusion::Abandoned
+            } else {
+                let actor = "the actor".to_owned();
+                Conclusion::NotTaken(Failure::new(FailureKind::Stopped { actor }))
             };
             sink.conclude(self.index, conclusion);
         }

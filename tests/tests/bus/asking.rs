@@ -58,7 +58,11 @@ async fn an_ask_hears_how_its_handler_ended() {
             1 => Conclusion::Abandoned,
             2 => Conclusion::Handled { reply: None, failure: false },
             3 => Conclusion::NotTaken(FailureKind::NotPermitted { reason: "no".into() }.into()),
-            _ => return drop(message),
+            _ => {
+                let mut message = message;
+                message.delivery.begin();
+                return drop(message);
+            }
         };
         message.delivery.conclude(conclusion);
     })
