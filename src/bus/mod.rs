@@ -42,3 +42,5 @@ pub use receive::{Consumption, Incoming, Intake, Offered};
 pub use send::DelayedId;
 pub use stats::BusStats;
 pub use waiters::ReplyBytes;
+
+pub use crate::message::{Conclusion, DeliverySink, RemoteDelivery};

@@ -8,12 +8,12 @@ use std::{
 
 use callboard::{
     Delivery, FailureKind,
+    bus::Conclusion,
     bus::{
         Bus, Consumption, Destination, Incoming, Offered,
         codec::{self, Codec},
     },
     log::MessageLog,
-    message::Conclusion,
 };
 use futures_util::future::join_all;
 use parking_lot::Mutex;

@@ -1,8 +1,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use callboard::{
+    bus::Conclusion,
     bus::{Destination, Offered},
-    message::Conclusion,
 };
 use parking_lot::Mutex;
 

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use callboard::{
     FailureKind,
     bus::{Body, Bus, BusEvent, BusOptions, Destination, Offered, Outgoing},
+    bus::{Conclusion, RemoteDelivery},
     log::{Append, AppendRequest, MessageLog, StreamName},
-    message::{Conclusion, RemoteDelivery},
 };
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::Notify, time::Instant};

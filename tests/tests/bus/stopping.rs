@@ -2,9 +2,9 @@ use std::{sync::Arc, time::Duration};
 
 use callboard::{
     Delivery,
+    bus::Conclusion,
     bus::{Destination, Incoming, Offered, keys},
     log::MessageLog,
-    message::Conclusion,
 };
 use parking_lot::Mutex;
 

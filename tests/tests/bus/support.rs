@@ -8,12 +8,12 @@ use std::{
 use bytes::Bytes;
 use callboard::{
     ActorId, Incarnation, Name,
+    bus::Conclusion,
     bus::{
         Body, Bus, BusLimits, BusOptions, Destination, Incoming, Intake, Offered, Outgoing,
         frame::Frame,
     },
     log::{EmbeddedLog, Entry, EntryId, MessageLog, Place, StreamInfo, StreamName},
-    message::Conclusion,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use callboard::{
+    bus::Conclusion,
     bus::{Offered, Subscriber, frame::Kind},
     log::Start,
-    message::Conclusion,
 };
 use parking_lot::Mutex;
 
