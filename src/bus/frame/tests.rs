@@ -298,7 +298,7 @@ fn random_frame(rng: &mut fastrand::Rng) -> (Bytes, usize) {
 #[test]
 fn random_frames_survive() {
     let seed = fastrand::u64(..);
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut rng = fastrand::Rng::with_seed(seed);
     for _ in 0..2000 {
         random_frame(&mut rng);
@@ -309,7 +309,7 @@ fn random_frames_survive() {
 #[test]
 fn changed_bytes_never_panic_and_never_read_past_the_end() {
     let seed = fastrand::u64(..);
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut rng = fastrand::Rng::with_seed(seed);
     let (mut good, mut bad) = (0_u32, 0_u32);
     for round in 0..20_000 {

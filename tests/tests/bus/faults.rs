@@ -116,7 +116,7 @@ async fn with_faults_everywhere_each_message_is_handled_or_dead() {
     until("nothing is held", async || consumption.held() == 0).await;
     let accounting = info(&log, &stream).await.accounting;
     assert_eq!((accounting.appended, accounting.handled, accounting.dead), (200, 180, 20));
-    let tries = tries.lock();
+    let tries = tries.lock().clone();
     for value in 0..200 {
         let expected = [5, 3, 2].get(value as usize % 10).copied().unwrap_or(1);
         assert_eq!(tries[&value], expected, "tries of {value}");

@@ -48,7 +48,8 @@ async fn a_failing_event_is_tried_again_for_its_own_subscriber_alone() {
     let log = log();
     let bus = bus_over(log.clone()).await;
     let topic = name("orders.placed");
-    let tries: Arc<Mutex<Vec<(Kind, Option<String>, u32)>>> = Arc::default();
+    type Try = (Kind, Option<String>, u32);
+    let tries: Arc<Mutex<Vec<Try>>> = Arc::default();
     let note = tries.clone();
     let failing = intake(move |message| {
         let topic = message.topic.as_deref().map(str::to_owned);
