@@ -15,6 +15,7 @@ pub mod kv;
 pub mod log;
 mod mailbox;
 pub mod message;
+pub mod prelude;
 mod service;
 mod supervision;
 mod system;
@@ -25,6 +26,9 @@ mod time;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+
+#[cfg(feature = "macros")]
+pub use callboard_macros::{Actor, Message, handlers};
 
 pub use actor::{
     Actor, ActorOptions, ActorState, Ctx, HandledBy, Handler, Handlers, Reply, RestartWhen,

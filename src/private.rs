@@ -1,10 +1,11 @@
 //! What generated code names. Not part of the public interface.
 pub use crate::{
     actor::{
-        Access, Actor, ActorOptions, BoxedEnvelope, Ctx, EncodeOutcome, HandledBy, Handler,
-        HandlerRow, Handlers, Pack, Packed, Packing, Probe, Received, RemoteEnvelope, Reply,
-        Replying, RestartWhen, StopReason, Tick, TopicRow, ViaLocal, ViaWire, WireFns, WireFor,
-        is_large,
+        Access, Actor, ActorOptions, BoxedEnvelope, Ctx, EncodeOutcome, EventReply, HandledBy,
+        Handler, HandlerRow, Handlers, OutcomeOf, Pack, Packed, Packing, Probe, Received,
+        RemoteEnvelope, Reply, Replying, RestartWhen, Returned, Started, StopReason, Tick,
+        TopicRow, ViaLocal, ViaWire, WireFns, WireFor, assert_wire_name_is_free, event_name,
+        is_large, returned, returned_future, started,
     },
     address::{Addr, Recipient, RemoteMessage, RemoteReply, RemoteSink},
     error::BoxError,

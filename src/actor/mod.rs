@@ -11,6 +11,7 @@ mod ctx;
 mod options;
 mod packed;
 mod reply;
+mod returns;
 mod shared;
 mod spawn;
 mod state;
@@ -26,6 +27,10 @@ pub(crate) use options::DRAIN_DEFAULT;
 pub use options::{ActorOptions, RestartWhen};
 pub use packed::{Pack, Packed, Packing, is_large};
 pub use reply::{Reply, Replying};
+pub use returns::{
+    EventReply, OutcomeOf, Returned, Started, assert_wire_name_is_free, event_name, returned,
+    returned_future, started,
+};
 pub(crate) use shared::Shared;
 pub(crate) use spawn::{SpawnOptions, spawn_on};
 pub use state::{ActorState, StopReason};
@@ -33,5 +38,7 @@ pub use table::{Access, HandlerRow, TopicRow};
 pub use traits::{Actor, HandledBy, Handler, Handlers, Tick};
 pub use wire::{EncodeOutcome, Probe, ViaLocal, ViaWire, WireFns, WireFor};
 
+#[cfg(all(test, feature = "macros"))]
+mod generated_tests;
 #[cfg(test)]
 mod tests;

@@ -173,6 +173,13 @@ impl ActorOptions {
         self
     }
 
+    /// `breaker`: a circuit breaker with its defaults, where nothing else is said.
+    #[must_use]
+    pub const fn with_breaker(mut self) -> Self {
+        self.breaker = Some(self.breaker_or_default());
+        self
+    }
+
     /// `breaker(failures = ..)`: failures in a row that open the circuit.
     #[must_use]
     pub const fn breaker_failures(mut self, failures: u32) -> Self {

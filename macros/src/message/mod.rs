@@ -1,0 +1,24 @@
+//! `#[derive(Message)]`.
+
+mod attr;
+mod expand;
+mod model;
+mod validate;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::DeriveInput;
+
+use crate::attr::Errors;
+
+/// The output of the derive. With a mistake in it, the type is a message all the same, so that its
+/// uses give no errors of their own.
+pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
+    let mut errors = Errors::default();
+    let settings = attr::read(&input.attrs, &mut errors);
+    let model = model::Model::new(input, settings);
+    validate::check(&model, &mut errors);
+    let expanded = expand::expand(&model);
+    let errors = errors.into_tokens();
+    quote!(#errors #expanded)
+}

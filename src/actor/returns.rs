@@ -1,0 +1,169 @@
+//! What methods may return, asked by generated code in words that name the method's message.
+
+use std::{
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use crate::{error::BoxError, message::Message};
+
+/// That a handler of `M` returns its outcome `O`.
+#[diagnostic::on_unimplemented(
+    message = "the handler of `{M}` returns `{Self}`, which is not its reply",
+    label = "`{M}` is answered with `{O}`",
+    note = "return `{O}`, or change `#[message(reply = ..)]` of `{M}`; with `error = E` a handler returns `Result<reply, E>`"
+)]
+pub trait OutcomeOf<M, O> {
+    /// The same value under its other name.
+    fn into_outcome(self) -> O;
+}
+
+impl<M, O> OutcomeOf<M, O> for O {
+    #[inline(always)]
+    fn into_outcome(self) -> O {
+        self
+    }
+}
+
+/// What a plain handler returned, as the outcome of its message.
+#[inline(always)]
+pub fn returned<M: Message, R: OutcomeOf<M, M::Outcome>>(value: R) -> M::Outcome {
+    value.into_outcome()
+}
+
+pin_project_lite::pin_project! {
+    /// The future of an async handler, as the future of its message's outcome.
+    pub struct Returned<M, F> {
+        #[pin]
+        future: F,
+        message: PhantomData<fn(M)>,
+    }
+}
+
+impl<M, F> std::fmt::Debug for Returned<M, F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Returned")
+    }
+}
+
+impl<M: Message, F: Future<Output: OutcomeOf<M, M::Outcome>>> Future for Returned<M, F> {
+    type Output = M::Outcome;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<M::Outcome> {
+        Poll::Ready(ready!(self.project().future.poll(cx)).into_outcome())
+    }
+}
+
+/// What an async handler will return, as the outcome of its message.
+#[inline(always)]
+pub fn returned_future<M: Message, F>(future: F) -> Returned<M, F>
+where
+    F: Future<Output: OutcomeOf<M, M::Outcome>>,
+{
+    Returned { future, message: PhantomData }
+}
+
+/// What a `#[started]` hook may return.
+#[diagnostic::on_unimplemented(
+    message = "a `#[started]` hook can't return `{Self}`",
+    label = "not `()` and not a `Result<(), E>`",
+    note = "return nothing, or `Result<(), E>` where `E` is an error, as in `Result<(), BoxError>`"
+)]
+pub trait Started {
+    /// As a result with any error.
+    fn into_started(self) -> Result<(), BoxError>;
+}
+
+impl Started for () {
+    #[inline]
+    fn into_started(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<E: Into<BoxError>> Started for Result<(), E> {
+    #[inline]
+    fn into_started(self) -> Result<(), BoxError> {
+        self.map_err(Into::into)
+    }
+}
+
+/// What a `#[started]` hook returned.
+///
+/// # Errors
+/// The hook's own.
+#[inline]
+pub fn started<S: Started>(value: S) -> Result<(), BoxError> {
+    value.into_started()
+}
+
+/// That the reply of `M` is that of an event.
+#[diagnostic::on_unimplemented(
+    message = "`{M}` is not an event: its reply is `{Self}`",
+    label = "nobody waits for the reply of an event",
+    note = "an event is a message without `#[message(reply = ..)]`"
+)]
+pub trait EventReply<M> {}
+
+impl<M> EventReply<M> for () {}
+
+/// The wire name of an event.
+pub const fn event_name<M: Message<Reply: EventReply<M>>>() -> &'static str {
+    M::NAME
+}
+
+/// Refuses a block in which two messages have the same name on the wire. Rows are method, name and
+/// version; `method` is the row to look at.
+///
+/// # Panics
+/// When an earlier row has the same name and version, at compile time.
+#[track_caller]
+pub const fn assert_wire_name_is_free(rows: &[(&str, &str, u32)], method: &str) {
+    let mut own = 0;
+    while own < rows.len() && !equal(rows[own].0, method) {
+        own += 1;
+    }
+    let mut other = 0;
+    while other < own && own < rows.len() {
+        if equal(rows[other].1, rows[own].1) && rows[other].2 == rows[own].2 {
+            panic!(
+                "two messages of this actor have the same name and version on the wire; give one of \
+                 them another with `#[message(name = \"..\")]` or `#[message(version = ..)]`"
+            );
+        }
+        other += 1;
+    }
+}
+
+const fn equal(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let mut at = 0;
+    while at < left.len() && at < right.len() && left[at] == right[at] {
+        at += 1;
+    }
+    at == left.len() && at == right.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: &[(&str, &str, u32)] =
+        &[("add", "Add", 1), ("put", "Add", 2), ("get", "Get", 1), ("take", "Add", 1)];
+
+    #[test]
+    fn names_that_differ_in_the_version_are_free() {
+        for method in ["add", "put", "get"] {
+            assert_wire_name_is_free(ROWS, method);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "same name and version")]
+    fn a_name_that_is_taken_is_refused() {
+        assert_wire_name_is_free(ROWS, "take");
+    }
+}
