@@ -26,7 +26,7 @@ pub struct KvFaults {
     pub late: f64,
     /// How late such a write may come.
     pub late_max: Duration,
-    /// A call takes up to this long.
+    /// A request takes up to this long on its way to the store, and as long again its answer.
     pub delay_max: Duration,
     /// A watch ends with an error.
     pub watch_end: f64,
@@ -147,8 +147,13 @@ impl FaultyKv {
             || KvError::Unavailable { what: what.to_owned(), source: Some("injected".into()) };
         sleep(self.delay(|faults| faults.delay_max)).await;
         self.until_thawed().await;
+        // The fate is drawn late: what was frozen meets the faults of when it goes on.
         match self.fate(writes) {
-            Fate::Happens => call.await,
+            Fate::Happens => {
+                let outcome = call.await;
+                sleep(self.delay(|faults| faults.delay_max)).await;
+                outcome
+            }
             Fate::Fails => Err(failed()),
             Fate::Hangs => pending().await,
             Fate::FailsAfter => {

@@ -5,10 +5,7 @@
 
 mod registrar;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -23,6 +20,9 @@ use crate::{
     id::{Incarnation, Name},
     kv::{KvError, LeaseId, Revision},
 };
+
+/// How long after the last wish a write for a service may still arrive.
+const UNUSED_AFTER: Duration = Duration::from_secs(60);
 
 /// The desired state, shared by callers and the loop.
 #[derive(Debug, Default)]
@@ -42,8 +42,9 @@ struct Desired {
     instances: BTreeMap<InstanceName, Arc<Wanted>>,
     /// Instances that must go, with a `bye`.
     leaving: BTreeMap<InstanceName, Arc<Wanted>>,
-    /// Every service that may have a key of this process in the store.
-    touched: BTreeSet<Name>,
+    /// Every service that may have a key of this process in the store, with the last time that
+    /// one was wanted there.
+    touched: BTreeMap<Name, Instant>,
 }
 
 /// One instance as it must stand in the store.
@@ -86,7 +87,7 @@ impl Registration {
     /// Wants an instance in the store. Gives the version to wait for.
     pub(super) fn want(&self, name: InstanceName, wanted: Wanted) -> u64 {
         self.change(|desired| {
-            desired.touched.insert(wanted.service.clone());
+            desired.touched.insert(wanted.service.clone(), Instant::now());
             desired.leaving.remove(&name);
             desired.instances.insert(name, Arc::new(wanted));
         })
@@ -198,7 +199,22 @@ impl Registration {
     }
 
     fn touched(&self) -> Vec<Name> {
-        self.desired.lock().touched.iter().cloned().collect()
+        self.desired.lock().touched.keys().cloned().collect()
+    }
+
+    /// Forgets a service that has no key of this process, unless one may still be on its way.
+    fn forget_unused(&self, service: &Name, now: Instant) {
+        let mut desired = self.desired.lock();
+        let desired = &mut *desired;
+        let mut wanted = desired.instances.values().chain(desired.leaving.values());
+        if wanted.any(|wanted| wanted.service == *service) {
+            return;
+        }
+        if let Some(last) = desired.touched.get(service)
+            && now.duration_since(*last) > UNUSED_AFTER
+        {
+            desired.touched.remove(service);
+        }
     }
 
     fn publish_applied(&self, version: u64, revision: Revision) {

@@ -277,6 +277,9 @@ impl Registrar {
                 found.insert(name, kv);
             }
         }
+        if found.is_empty() {
+            self.registration.forget_unused(service, Instant::now());
+        }
         self.registered.retain(|name, wanted| {
             wanted.service != *service
                 || found

@@ -4,8 +4,9 @@ use callboard::{
     Incarnation,
     directory::DirectoryError,
     kv::{KeyValueStore, Op, Txn},
+    testing::KvFaults,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::cluster::{Cluster, name};
 
@@ -127,19 +128,25 @@ async fn the_deadline_counts_from_before_the_request() {
         assert!(left >= Duration::from_millis(2_500), "{left:?}");
         sleep(Duration::from_millis(333)).await;
     }
-    // A slow answer makes it no later.
-    node.line.set(callboard::testing::KvFaults {
-        delay_max: Duration::from_millis(1_500),
-        ..Default::default()
-    });
-    for _ in 0..50 {
-        let left = node.directory.lease_deadline().unwrap() - Instant::now();
-        assert!(left <= Duration::from_millis(4_500), "{left:?}");
-        sleep(Duration::from_millis(333)).await;
-    }
     node.line.freeze();
     sleep(Duration::from_secs(6)).await;
     assert!(node.directory.lease_deadline().unwrap() < Instant::now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn until_the_deadline_the_node_stands_in_the_store() {
+    let cluster = Cluster::default();
+    for trial in 0..30 {
+        let node = cluster.node("a").await;
+        // Answers that come late must not make the deadline later.
+        let delay_max = Duration::from_millis(950);
+        node.line.set(KvFaults { delay_max, ..KvFaults::default() });
+        sleep(Duration::from_millis(5_000 + trial * 97)).await;
+        node.directory.abort();
+        let deadline = node.directory.lease_deadline().unwrap();
+        sleep_until(deadline).await;
+        assert_eq!(cluster.keys("node/").await.len(), 1, "trial {trial}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,16 @@
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use callboard::{directory::DirectoryError, kv::KeyValueStore};
+use callboard::{
+    directory::DirectoryError,
+    kv::{KeyValueStore, Op, Txn},
+    testing::KvFaults,
+};
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, event, name};
@@ -114,6 +124,66 @@ async fn a_key_that_was_overwritten_by_hand_is_right_again_within_five_seconds()
     // Under the lease again, not under none.
     a.directory.abort();
     b.will_see("orders", 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_lost_its_lease_by_hand_gets_it_back() {
+    let cluster = Cluster::default();
+    let (a, b) = (cluster.node("a").await, cluster.node("b").await);
+    a.register("orders", 1).await;
+    let kv = cluster.keys("svc/").await.remove(0);
+    let put = Op::put(kv.key, kv.value, None);
+    cluster.kv.txn(Txn::new([put])).await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(cluster.keys("svc/").await[0].lease, kv.lease);
+    a.directory.abort();
+    b.will_see("orders", 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn registering_waits_for_the_own_cache() {
+    let cluster = Cluster::default();
+    let node = cluster.node("a").await;
+    node.line.set(KvFaults { watch_silence: 1.0, ..KvFaults::default() });
+    sleep(Duration::from_millis(1_500)).await;
+    node.line.heal();
+    let record = node.register("orders", 1).await;
+    assert_eq!(node.sees("orders").len(), 1);
+    node.line.set(KvFaults { watch_silence: 1.0, ..KvFaults::default() });
+    sleep(Duration::from_millis(1_500)).await;
+    node.line.heal();
+    node.directory.deregister(&[record.instance]).await.unwrap();
+    assert!(node.sees("orders").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn handles_on_other_threads_follow_and_generations_only_rise() {
+    let cluster = Cluster::default();
+    let (a, b) = (cluster.node("a").await, cluster.node("b").await);
+    let mut handle = b.directory.handle(&name("orders"));
+    let done = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&done);
+    let reader = std::thread::spawn(move || {
+        let (mut last, mut seen) = (0, 0);
+        while !stop.load(Ordering::Relaxed) {
+            let view = handle.current();
+            assert!(view.generation >= last);
+            seen += u64::from(view.generation > last);
+            last = view.generation;
+            assert!(view.instances.is_sorted_by_key(|record| record.instance));
+            std::thread::yield_now();
+        }
+        (seen, handle.current().instances.len())
+    });
+    for number in 0..100 {
+        a.register("orders", number).await;
+    }
+    while b.sees("orders").len() < 100 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    done.store(true, Ordering::Relaxed);
+    let (seen, left) = reader.join().unwrap();
+    assert!(seen > 1 && left == 100, "{seen} views, {left} instances");
 }
 
 #[tokio::test(start_paused = true)]

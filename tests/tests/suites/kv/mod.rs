@@ -6,8 +6,11 @@ mod fault;
 use std::{collections::BTreeSet, sync::Arc};
 
 use callboard::{
-    kv::EmbeddedKv,
-    testing::kv_suite::{CASES, Subject},
+    kv::{EmbeddedKv, KeyValueStore},
+    testing::{
+        FaultyKv,
+        kv_suite::{CASES, Subject},
+    },
 };
 
 use self::{broken::Broken, fault::Fault};
@@ -64,6 +67,16 @@ fn each_case_is_failed_by_a_fault() {
 #[tokio::test(start_paused = true)]
 async fn the_decorator_without_a_fault_passes() {
     let failed = callboard::testing::kv_suite::run_all(|| async { broken(Fault::None) }).await;
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fault_injecting_decorator_without_faults_passes() {
+    let faultless = || async {
+        let kv: Arc<dyn KeyValueStore> = Arc::new(FaultyKv::new(Arc::new(EmbeddedKv::new()), 1));
+        kv
+    };
+    let failed = callboard::testing::kv_suite::run_all(faultless).await;
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
