@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::{
     Directory, DirectoryError, Inner, ServiceDef,
     record::{decode, encode},
-    store::Backoff,
+    store::backoff,
 };
 use crate::{
     id::Name,
@@ -145,14 +145,14 @@ impl Inner {
     /// Tries a compared write a few times. One that was taken for lost but happened makes the next
     /// attempt lose its compare, which the caller sees as a change by somebody else.
     async fn persist(&self, txn: Txn) -> Result<TxnResponse, DirectoryError> {
-        let mut backoff = Backoff::new(self.options.backoff_max);
+        let mut waits = backoff(self.options.backoff_max);
         let mut attempt = 1;
         loop {
             match self.store.txn(txn.clone()).await {
                 Ok(response) => return Ok(response),
                 Err(KvError::Unavailable { .. }) if attempt < ATTEMPTS => {
                     attempt += 1;
-                    sleep(backoff.next()).await;
+                    sleep(waits.next(fastrand::f64())).await;
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -5,9 +5,12 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use crate::kv::{
-    KeyValue, KeyValueStore, KvError, Lease, LeaseId, RangeRequest, RangeResponse, Revision, Txn,
-    TxnResponse, WatchRequest, Watcher,
+use crate::{
+    kv::{
+        KeyValue, KeyValueStore, KvError, Lease, LeaseId, RangeRequest, RangeResponse, Revision,
+        Txn, TxnResponse, WatchRequest, Watcher,
+    },
+    supervision::Backoff,
 };
 
 /// A store with a limit round every call.
@@ -84,45 +87,8 @@ impl Store {
     }
 }
 
-/// Waits between attempts: full jitter, so that many nodes don't come back at once.
-#[derive(Debug)]
-pub(super) struct Backoff {
-    max: Duration,
-    ceiling: Duration,
-}
-
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(50);
-
-    pub(super) fn new(max: Duration) -> Self {
-        Self { max, ceiling: Self::FIRST.min(max) }
-    }
-
-    /// Something succeeded: the next wait is a short one.
-    pub(super) fn reset(&mut self) {
-        self.ceiling = Self::FIRST.min(self.max);
-    }
-
-    /// The next wait.
-    pub(super) fn next(&mut self) -> Duration {
-        let wait = self.ceiling.mul_f64(fastrand::f64());
-        self.ceiling = (self.ceiling * 2).min(self.max);
-        wait
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_to_their_bound_and_start_small_again() {
-        let mut backoff = Backoff::new(Duration::from_secs(2));
-        for _ in 0..100 {
-            assert!(backoff.next() <= Duration::from_secs(2));
-        }
-        assert_eq!(backoff.ceiling, Duration::from_secs(2));
-        backoff.reset();
-        assert!(backoff.next() <= Backoff::FIRST);
-    }
+/// Waits between attempts: from 50 ms up, with full jitter so that many nodes don't come back at
+/// once.
+pub(super) fn backoff(longest: Duration) -> Backoff {
+    Backoff::new(Duration::from_millis(50).min(longest), longest)
 }

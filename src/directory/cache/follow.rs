@@ -9,7 +9,7 @@ use crate::{
     directory::{
         DirectoryOptions,
         keys::Keys,
-        store::{Backoff, Store},
+        store::{Store, backoff},
     },
     kv::{KvError, RangeRequest, WatchRequest, Watcher},
 };
@@ -47,7 +47,7 @@ impl Follower {
 
     /// Runs until it is aborted.
     pub(in crate::directory) async fn run(mut self) {
-        let mut backoff = Backoff::new(self.options.backoff_max);
+        let mut waits = backoff(self.options.backoff_max);
         let mut listed = false;
         loop {
             if !listed {
@@ -55,7 +55,7 @@ impl Follower {
                     Ok(()) => listed = true,
                     Err(error) => {
                         self.lost("the list of the directory failed", &error);
-                        sleep(backoff.next()).await;
+                        sleep(waits.next(fastrand::f64())).await;
                         continue;
                     }
                 }
@@ -70,9 +70,9 @@ impl Follower {
             }
             // One that ran for a while was a good one.
             if since.elapsed() > self.options.silence_max * 2 {
-                backoff.reset();
+                waits.reset();
             }
-            sleep(backoff.next()).await;
+            sleep(waits.next(fastrand::f64())).await;
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
         DirectoryOptions, InstanceName, NodeRecord,
         keys::{Key, Keys},
         record::decode,
-        store::{Backoff, Store},
+        store::{Store, backoff},
     },
     id::{Incarnation, Name},
     kv::{Compare, KeyValue, KvError, LeaseId, Op, OpResponse, Revision, Txn, TxnResponse},
@@ -87,11 +87,11 @@ impl Registrar {
 
     /// Runs until it is aborted, or until a later process has the node's name.
     pub(in crate::directory) async fn run(mut self) {
-        let mut backoff = Backoff::new(self.options.backoff_max);
+        let mut waits = backoff(self.options.backoff_max);
         loop {
             match self.pass().await {
                 Ok(()) => {
-                    backoff.reset();
+                    waits.reset();
                     let registration = Arc::clone(&self.registration);
                     let due = self.renew_at.min(self.verify_at);
                     // Woken or due, there is a pass to make.
@@ -100,7 +100,7 @@ impl Registrar {
                 Err(Stopped::Superseded(by)) => return self.give_way(by).await,
                 Err(stopped) => {
                     self.note(stopped);
-                    sleep(backoff.next()).await;
+                    sleep(waits.next(fastrand::f64())).await;
                 }
             }
         }
