@@ -200,7 +200,7 @@ impl Directory {
     }
 
     /// Until when other nodes surely take this one for alive: whoever must be the only one stops
-    /// by then. None before the first lease and after the last.
+    /// by then. None while the node has no lease.
     ///
     /// Counted from before the request that renewed the lease, less a tenth of its time.
     pub fn lease_deadline(&self) -> Option<Instant> {

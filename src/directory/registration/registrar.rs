@@ -99,6 +99,10 @@ impl Registrar {
                 }
                 Err(Stopped::Superseded(by)) => return self.give_way(by).await,
                 Err(stopped) => {
+                    // The store is there and says what to do: no reason to wait for long.
+                    if matches!(stopped, Stopped::Store(KvError::LeaseNotFound(_))) {
+                        waits.reset();
+                    }
                     self.note(stopped);
                     sleep(waits.next(fastrand::f64())).await;
                 }
@@ -138,6 +142,7 @@ impl Registrar {
             self.lease = None;
             self.node = None;
             self.registered.clear();
+            self.registration.let_go();
         } else {
             tracing::debug!(%error, "registering failed; trying again");
         }

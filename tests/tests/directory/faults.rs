@@ -66,6 +66,31 @@ async fn an_outage_longer_than_the_lease_heals_within_five_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whenever_an_outage_ends_everything_is_registered_within_five_seconds() {
+    let cluster = Cluster::default();
+    let (a, b) = (cluster.node("a").await, cluster.node("b").await);
+    for number in 0..120 {
+        a.register("orders", number).await;
+    }
+    b.will_see("orders", 120).await;
+    for phase in 0..40 {
+        // Refused at once or without an answer, with every phase of the waits between attempts.
+        let errors = KvFaults { error: 1.0, ..KvFaults::default() };
+        if phase % 2 == 0 {
+            a.line.set(errors)
+        } else {
+            a.line.freeze()
+        }
+        sleep(Duration::from_millis(12_000 + phase * 137)).await;
+        assert!(b.sees("orders").is_empty());
+        a.line.heal();
+        let elapsed = b.will_see("orders", 120).await;
+        assert!(elapsed <= Duration::from_secs(5), "phase {phase}: {elapsed:?}");
+        sleep(Duration::from_secs(3)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_that_falls_silent_is_replaced() {
     let cluster = Cluster::default();
     let (a, b) = (cluster.node("a").await, cluster.node("b").await);
