@@ -27,8 +27,12 @@ mod time;
 #[path = "private.rs"]
 pub mod __private;
 
+#[cfg(all(feature = "macros", feature = "testing"))]
+pub use callboard_macros::test;
 #[cfg(feature = "macros")]
-pub use callboard_macros::{Actor, Message, handlers};
+pub use callboard_macros::{
+    Actor, Message, every, handle, handlers, main, protocol, started, stopped, subscribe,
+};
 
 pub use actor::{
     Actor, ActorOptions, ActorState, Ctx, HandledBy, Handler, Handlers, Reply, RestartWhen,

@@ -14,4 +14,4 @@ pub use crate::{
 // Traits and derives share their names.
 pub use crate::{Actor, Message};
 #[cfg(feature = "macros")]
-pub use callboard_macros::handlers;
+pub use callboard_macros::{every, handle, handlers, started, stopped, subscribe};

@@ -1,0 +1,53 @@
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{Type, spanned::Spanned};
+
+use super::model::Protocol;
+use crate::paths::Paths;
+
+pub(super) fn expand(protocol: &Protocol, messages: &[&Type]) -> TokenStream {
+    let Paths { private, std } = Paths::new();
+    let Protocol { attributes, visibility, ident, .. } = protocol;
+    let serves = messages.iter().map(|message| {
+        let fns = quote_spanned! {message.span()=>
+            <#message as #private::WireFor<'_>>::wire_fns()
+        };
+        quote! {
+            #[automatically_derived]
+            impl #private::Serves<#message> for #ident {
+                fn __wire() -> #private::WireFns<#message> {
+                    #fns
+                }
+            }
+        }
+    });
+    let names = messages.iter().enumerate().map(|(at, message)| {
+        let row = at.to_string();
+        quote_spanned! {message.span()=>
+            (#row, <#message as #private::Message>::NAME, <#message as #private::Message>::VERSION),
+        }
+    });
+    let checks = messages.iter().enumerate().map(|(at, message)| {
+        let row = at.to_string();
+        quote_spanned! {message.span()=>
+            const _: () = #private::assert_wire_name_is_free(__WIRE_NAMES, #row);
+        }
+    });
+    let allow = crate::lints();
+    quote! {
+        #(#attributes)*
+        #[derive(#std::fmt::Debug)]
+        #visibility enum #ident {}
+
+        #allow
+        const _: () = {
+            #(#serves)*
+            const __WIRE_NAMES: &[(
+                &#std::primitive::str,
+                &#std::primitive::str,
+                #std::primitive::u32,
+            )] = &[#(#names)*];
+            #(#checks)*
+        };
+    }
+}
