@@ -52,17 +52,14 @@ async fn asks_are_answered_each_with_its_own_reply() {
 
 #[tokio::test(start_paused = true)]
 async fn an_ask_hears_how_its_handler_ended() {
-    let (caller, callee, _consumption) = pair(|message| {
+    let (caller, callee, _consumption) = pair(|mut message| {
         let conclusion = match value(&message) {
             0 => Conclusion::Panicked,
             1 => Conclusion::Abandoned,
             2 => Conclusion::Handled { reply: None, failure: false },
             3 => Conclusion::NotTaken(FailureKind::NotPermitted { reason: "no".into() }.into()),
-            _ => {
-                let mut message = message;
-                message.delivery.begin();
-                return drop(message);
-            }
+            4 => return message.delivery.begin(),
+            _ => return drop(message),
         };
         message.delivery.conclude(conclusion);
     })
@@ -74,6 +71,9 @@ async fn an_ask_hears_how_its_handler_ended() {
         let failure = ask(n).await;
         assert_eq!((failure.kind(), failure.delivery()), (&FailureKind::Unanswered, delivery));
     }
+    let dropped = ask(5).await;
+    assert!(matches!(dropped.kind(), FailureKind::Stopped { .. }), "{dropped}");
+    assert_eq!(dropped.delivery(), Delivery::NotDelivered);
     let refused = ask(3).await;
     assert_eq!(refused.kind(), &FailureKind::NotPermitted { reason: "no".into() });
     assert_eq!(refused.delivery(), Delivery::NotDelivered);
