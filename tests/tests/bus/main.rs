@@ -9,4 +9,5 @@ mod inbox;
 mod receiving;
 mod sending;
 mod stopping;
+mod threads;
 mod topics;
