@@ -1,0 +1,8 @@
+//! Systems as a whole, through the public interface.
+
+mod bad_input;
+mod behaviour;
+mod carried;
+mod contract;
+mod flavours;
+mod support;

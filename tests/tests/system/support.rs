@@ -1,0 +1,82 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
+
+use callboard::{Embedded, prelude::*};
+
+#[derive(Message, Serialize, Deserialize, Debug, PartialEq)]
+#[message(reply = u64)]
+pub struct Add(pub u64);
+
+#[derive(Message, Serialize, Deserialize, Debug)]
+#[message(reply = u64)]
+pub struct Get;
+
+#[derive(Message, Serialize, Deserialize, Debug)]
+pub struct Nap(pub Duration);
+
+/// Adds up; 13 panics.
+#[derive(Actor, Default)]
+#[actor(mailbox(capacity = 4))]
+pub struct Counter {
+    total: u64,
+}
+
+#[handlers]
+impl Counter {
+    #[handle]
+    fn add(&mut self, Add(n): Add) -> u64 {
+        assert!(n != 13, "unlucky");
+        self.total += n;
+        self.total
+    }
+
+    #[handle]
+    fn get(&mut self, _: Get) -> u64 {
+        self.total
+    }
+
+    #[handle]
+    async fn nap(&mut self, Nap(time): Nap) {
+        tokio::time::sleep(time).await;
+    }
+}
+
+/// A sum that outlives its actors.
+#[derive(Clone, Default)]
+pub struct Sum(Arc<AtomicU64>);
+
+impl Sum {
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, SeqCst);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(SeqCst)
+    }
+}
+
+/// A system on this thread, over a store that others may share, with frames on the way even to its
+/// own actors.
+pub async fn node(name: &str, store: &Embedded) -> System {
+    System::builder()
+        .node(name)
+        .embedded(store)
+        .always_remote()
+        .current_thread()
+        .start()
+        .await
+        .expect("a system on an embedded store starts")
+}
+
+/// Waits, on the paused clock, until something holds.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..2_000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it never came true: {what}");
+}
