@@ -26,7 +26,9 @@ mod process;
 mod receive;
 mod refusal;
 mod send;
+mod start;
 mod stats;
+mod stop;
 mod waiters;
 
 pub use ask::AskTicket;

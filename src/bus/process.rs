@@ -1,47 +1,29 @@
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
 use parking_lot::Mutex;
-use tokio::{
-    runtime::Handle,
-    sync::Semaphore,
-    task::JoinSet,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{
-    clock::{LogClock, SAMPLE_EVERY},
     core::Core,
     error::BusError,
-    event::{Events, Observer},
+    event::Observer,
     keys,
-    lane::LaneContext,
     limits::BusLimits,
-    outbox::{Destination, Outbox},
+    outbox::Destination,
     receive::{Consumption, Intake, read_replies},
-    stats::{BusStats, Counters},
-    waiters::Waiters,
+    start::{keep_house, start},
+    stats::BusStats,
+    stop::stop,
 };
 use crate::{
     id::{Incarnation, Name},
-    log::{LogError, MessageLog, Start, StreamName},
+    log::{MessageLog, Start, StreamName},
 };
 
 /// The group of the one consumer of an inbox.
 const INBOX_GROUP: &str = "node";
 /// The group of a service's instances.
 const SERVICE_GROUP: &str = "service";
-/// A stream of replies ends when its process has not renewed it for so long.
-const REPLIES_KEPT: Duration = Duration::from_secs(600);
-/// How often the log is asked before a start gives up.
-const START_ATTEMPTS: u32 = 5;
 
 /// What a bus is made of.
 #[derive(Clone)]
@@ -92,16 +74,16 @@ pub enum Subscriber {
 #[derive(Debug, Clone)]
 pub struct Bus {
     pub(super) core: Arc<Core>,
-    _owner: Arc<Owner>,
+    owner: Arc<Owner>,
 }
 
 /// Ends the bus with its last handle; the tasks themselves hold the core.
 #[derive(Debug)]
-struct Owner {
-    core: Arc<Core>,
-    inbox: Mutex<Option<StreamName>>,
+pub(super) struct Owner {
+    pub(super) core: Arc<Core>,
+    pub(super) inbox: Mutex<Option<StreamName>>,
     /// Groups of topics that nobody else reads for.
-    groups: Mutex<Vec<(StreamName, String)>>,
+    pub(super) groups: Mutex<Vec<(StreamName, String)>>,
 }
 
 impl Drop for Owner {
@@ -125,7 +107,7 @@ impl Bus {
         core.spawn(read_replies(core.clone(), replies.clone()));
         core.spawn(keep_house(core.clone(), replies));
         let owner = Owner { core: core.clone(), inbox: Mutex::default(), groups: Mutex::default() };
-        Ok(Self { core, _owner: Arc::new(owner) })
+        Ok(Self { core, owner: Arc::new(owner) })
     }
 
     /// Which process this is.
@@ -166,7 +148,7 @@ impl Bus {
     pub async fn open_inbox(&self, intake: Arc<dyn Intake>) -> Result<Consumption, BusError> {
         let stream = keys::inbox(&self.core.cluster, self.core.incarnation);
         self.ensure_group(stream.clone(), INBOX_GROUP.to_owned(), Start::Beginning).await?;
-        *self._owner.inbox.lock() = Some(stream.clone());
+        *self.owner.inbox.lock() = Some(stream.clone());
         let letters = keys::dead_letters_of_nodes(&self.core.cluster);
         Ok(Consumption::of_inbox(&self.core, stream, INBOX_GROUP, letters, intake))
     }
@@ -197,7 +179,7 @@ impl Bus {
             Subscriber::Instance(name) => {
                 let incarnation = self.core.incarnation;
                 let group = format!("{incarnation}/{name}");
-                self._owner.groups.lock().push((stream.clone(), group.clone()));
+                self.owner.groups.lock().push((stream.clone(), group.clone()));
                 (group, Destination::Inbox(incarnation), keys::dead_letters_of_nodes(cluster))
             }
         };
@@ -217,15 +199,8 @@ impl Bus {
     /// # Cancel safety
     /// It goes on when it is dropped.
     pub async fn shutdown(&self, within: Duration) {
-        let owner = self._owner.clone();
-        let stopped = self.core.runtime.spawn(async move {
-            let deadline = Instant::now() + within;
-            if timeout_at(deadline, wind_down(&owner.core)).await.is_err() {
-                tracing::warn!("the bus was stopped before everything was finished");
-            }
-            remove_streams(&owner).await;
-            owner.core.end();
-        });
+        let owner = self.owner.clone();
+        let stopped = self.core.runtime.spawn(stop(owner, Instant::now() + within));
         if stopped.await.is_err() {
             self.core.end();
         }
@@ -256,129 +231,4 @@ impl Bus {
         });
         made.await.map_err(|_| BusError::Stopped)?
     }
-}
-
-async fn start(options: BusOptions, runtime: Handle) -> Result<Arc<Core>, BusError> {
-    let BusOptions { log, cluster, incarnation, limits, observer } = options;
-    if limits.lane_bytes_max == 0 || limits.held_bytes_max == 0 || limits.attempts_max == 0 {
-        let reason = "lane_bytes_max, held_bytes_max and attempts_max must be above 0";
-        return Err(BusError::Setting { setting: "its bounds", reason });
-    }
-    let replies = Destination::Replies(incarnation).stream(&cluster);
-    let failed = |what, source| BusError::Log { what, stream: replies.clone(), source };
-    let open = || log.open(&replies, Some(REPLIES_KEPT));
-    attempt(&limits, open).await.map_err(|error| failed("open", error))?;
-    let log_ms =
-        attempt(&limits, || log.now_ms()).await.map_err(|e| failed("ask the time of", e))?;
-    let counters = Arc::new(Counters::default());
-    let waiters = Arc::new(Waiters::default());
-    let events = Events(observer);
-    let lanes = LaneContext {
-        log: log.clone(),
-        producer: incarnation,
-        counters: counters.clone(),
-        waiters: waiters.clone(),
-        events: events.clone(),
-        last_number: AtomicU32::new(0),
-        high_water_bytes: limits.lane_bytes_max,
-        call_timeout: limits.call_timeout,
-        backoff: limits.call_backoff,
-    };
-    Ok(Arc::new(Core {
-        cluster,
-        incarnation,
-        clock: LogClock::new(log_ms, Instant::now()),
-        log,
-        limits,
-        counters,
-        events,
-        waiters,
-        outbox: Outbox::default(),
-        lanes: Arc::new(lanes),
-        budget: Arc::new(Semaphore::new(limits.held_bytes_max.min(Semaphore::MAX_PERMITS))),
-        runtime,
-        sources: Mutex::default(),
-        tasks: Mutex::new(JoinSet::new()),
-        ended: AtomicBool::new(false),
-        last_delayed: AtomicU64::new(0),
-    }))
-}
-
-/// A call of a start: a few attempts, then its error.
-async fn attempt<T, F>(limits: &BusLimits, mut call: impl FnMut() -> F) -> Result<T, LogError>
-where
-    F: Future<Output = Result<T, LogError>>,
-{
-    let mut failures = 0;
-    loop {
-        let answer = timeout(limits.call_timeout, call()).await.unwrap_or_else(|_| {
-            let what = format!("no answer within {:?}", limits.call_timeout);
-            Err(LogError::Unavailable { what, source: None })
-        });
-        failures += 1;
-        match answer {
-            Err(LogError::Unavailable { .. }) if failures < START_ATTEMPTS => {
-                tokio::time::sleep(limits.call_backoff.jittered(failures)).await;
-            }
-            done => return done,
-        }
-    }
-}
-
-/// Samples the log's clock, renews the stream of replies, drops idle lanes.
-async fn keep_house(core: Arc<Core>, replies: StreamName) {
-    loop {
-        tokio::time::sleep(SAMPLE_EVERY).await;
-        match timeout(core.limits.call_timeout, core.log.now_ms()).await {
-            Ok(Ok(log_ms)) => core.clock.sample(log_ms, Instant::now()),
-            Ok(Err(error)) => tracing::debug!(%error, "the log's clock was not sampled"),
-            Err(_) => tracing::debug!("the log's clock was not sampled in time"),
-        }
-        let open = core.log.open(&replies, Some(REPLIES_KEPT));
-        if !matches!(timeout(core.limits.call_timeout, open).await, Ok(Ok(()))) {
-            tracing::debug!("the stream of replies was not renewed");
-        }
-        core.outbox.drop_idle(Instant::now(), core.limits.lane_idle);
-    }
-}
-
-async fn wind_down(core: &Core) {
-    let sources: Vec<_> = core.sources.lock().iter().filter_map(std::sync::Weak::upgrade).collect();
-    join_all(sources.iter().map(|source| source.end_reading())).await;
-    join_all(sources.iter().map(|source| source.drained())).await;
-    let lanes = core.outbox.all();
-    join_all(lanes.iter().map(|lane| lane.flushed())).await;
-}
-
-/// What only this process used goes with it, unless there are messages in it.
-async fn remove_streams(owner: &Owner) {
-    let core = &owner.core;
-    let groups = std::mem::take(&mut *owner.groups.lock());
-    for (topic, group) in groups {
-        let removed =
-            timeout(core.limits.call_timeout, core.log.remove_group(&topic, &group)).await;
-        if !matches!(removed, Ok(Ok(()))) {
-            tracing::warn!(%topic, group, "a group was left behind");
-        }
-    }
-    let inbox = owner.inbox.lock().take();
-    let replies = Destination::Replies(core.incarnation).stream(&core.cluster);
-    for stream in inbox.into_iter().chain([replies]) {
-        let removed = timeout(core.limits.call_timeout, remove_if_empty(core, &stream)).await;
-        match removed {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => tracing::warn!(%stream, "a stream with messages was left behind"),
-            Ok(Err(error)) => tracing::warn!(%stream, %error, "a stream was left behind"),
-            Err(_) => tracing::warn!(%stream, "a stream was left behind: no answer"),
-        }
-    }
-}
-
-async fn remove_if_empty(core: &Core, stream: &StreamName) -> Result<bool, LogError> {
-    let Some(info) = core.log.info(stream).await? else { return Ok(true) };
-    if info.accounting.held > 0 || info.accounting.delayed > 0 {
-        return Ok(false);
-    }
-    core.log.delete(stream).await?;
-    Ok(true)
 }

@@ -6,11 +6,11 @@
 //! knows the lane otherwise than we do, the rest goes on under a new number, from 1.
 
 mod drive;
+mod queue;
 mod receipt;
 mod verdict;
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -26,18 +26,20 @@ use tokio::{
 
 pub use receipt::Receipt;
 
-use self::{drive::Driver, receipt::Promise};
+use self::{
+    drive::Driver,
+    queue::{Pending, Queue},
+};
 use super::{
     backoff::Backoff,
-    codec::{BODY_BYTES_MAX, CodecError},
     event::Events,
-    frame::{FrameBuilder, Message, Pushed},
+    frame::Message,
     outgoing::Body,
     stats::{Counters, add},
     waiters::Waiters,
 };
 use crate::{
-    error::{Failure, FailureKind},
+    error::Failure,
     id::Incarnation,
     log::{MessageLog, StreamKind, StreamName},
 };
@@ -106,29 +108,6 @@ pub(crate) enum Refused {
     Failed(Failure),
 }
 
-/// A frame that has not been sent yet.
-#[derive(Debug)]
-struct Pending {
-    serial: u64,
-    builder: FrameBuilder,
-    bytes: usize,
-    delayed: Option<(Arc<str>, u64)>,
-    promise: Promise,
-}
-
-#[derive(Debug)]
-struct State {
-    open: Option<Pending>,
-    ready: VecDeque<Pending>,
-    /// Frames with the driver.
-    flying: usize,
-    /// Bytes of all frames, those with the driver too.
-    bytes: usize,
-    last_serial: u64,
-    closed: bool,
-    used: Instant,
-}
-
 /// The way into one stream.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -136,7 +115,7 @@ pub(crate) struct Lane {
     stream: StreamName,
     /// 0 when there is no limit.
     backlog_max: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<Queue>,
     /// The driver has something to do.
     work: Notify,
     /// The first of those who wait may try.
@@ -174,15 +153,7 @@ impl Lane {
             context,
             stream,
             backlog_max: AtomicU64::new(backlog_max.unwrap_or(0)),
-            state: Mutex::new(State {
-                open: None,
-                ready: VecDeque::new(),
-                flying: 0,
-                bytes: 0,
-                last_serial: 0,
-                closed: false,
-                used: Instant::now(),
-            }),
+            state: Mutex::new(Queue::new(Instant::now())),
             work: Notify::new(),
             room: Notify::new(),
             turns: Semaphore::new(1),
@@ -247,7 +218,7 @@ impl Lane {
     /// Takes a message out of a frame that was not sent yet. False when it was.
     pub(crate) fn withdraw(&self, serial: u64, place: usize) -> bool {
         let mut state = self.state.lock();
-        let State { open, ready, .. } = &mut *state;
+        let Queue { open, ready, .. } = &mut *state;
         let found = open.iter_mut().chain(ready).find(|pending| pending.serial == serial);
         found.map(|pending| pending.builder.withdraw(place)).is_some()
     }
@@ -334,88 +305,4 @@ impl Lane {
     fn backlog_max(&self) -> Option<u64> {
         Some(self.backlog_max.load(Relaxed)).filter(|max| *max > 0)
     }
-}
-
-impl State {
-    fn is_empty(&self) -> bool {
-        let open = self.open.as_ref().is_some_and(|pending| pending.builder.count() > 0);
-        self.flying == 0 && self.ready.is_empty() && !open
-    }
-
-    fn write(
-        &mut self,
-        parcel: &mut Parcel<'_, '_>,
-        waiters: &Arc<Waiters>,
-    ) -> Result<Placed, Failure> {
-        if parcel.delayed.is_some() {
-            // It travels alone, and what was said before it stays before it.
-            self.close_open();
-        }
-        let Parcel { message, body, delayed, ask } = parcel;
-        let pushed = self.open(waiters).builder.push(message, |into| body.write(into));
-        let pushed = match pushed {
-            Ok(Pushed::NoRoom(encoded)) => {
-                self.close_open();
-                self.open(waiters).builder.push(message, |into| {
-                    into.extend_from_slice(&encoded);
-                    Ok(())
-                })
-            }
-            other => other,
-        };
-        let place = match pushed {
-            Ok(Pushed::In { place }) => place,
-            Ok(Pushed::TooLarge(size)) => return Err(too_large(size)),
-            // An empty frame has room for whatever is not too large.
-            Ok(Pushed::NoRoom(encoded)) => return Err(too_large(encoded.len())),
-            Err(error) => return Err(unencodable(message, error)),
-        };
-        let pending = self.open(waiters);
-        let grown = pending.builder.size_bytes().saturating_sub(pending.bytes);
-        pending.bytes += grown;
-        pending.delayed = delayed.take();
-        if let Some(correlation) = ask {
-            pending.promise.add_ask(*correlation);
-        }
-        let placed = Placed { receipt: pending.promise.receipt(), serial: pending.serial, place };
-        let alone = pending.delayed.is_some();
-        self.bytes += grown;
-        if alone {
-            self.close_open();
-        }
-        Ok(placed)
-    }
-
-    fn open(&mut self, waiters: &Arc<Waiters>) -> &mut Pending {
-        let last_serial = &mut self.last_serial;
-        self.open.get_or_insert_with(|| {
-            *last_serial += 1;
-            Pending {
-                serial: *last_serial,
-                builder: FrameBuilder::new(),
-                bytes: 0,
-                delayed: None,
-                promise: Promise::new(waiters.clone()),
-            }
-        })
-    }
-
-    fn close_open(&mut self) {
-        if let Some(pending) = self.open.take_if(|pending| pending.builder.count() > 0) {
-            self.ready.push_back(pending);
-        }
-    }
-}
-
-fn too_large(size: usize) -> Failure {
-    FailureKind::TooLarge { size, limit: BODY_BYTES_MAX }.into()
-}
-
-fn unencodable(message: &Message<'_>, error: CodecError) -> Failure {
-    let kind = FailureKind::Undecodable {
-        message: message.name.unwrap_or_default().to_owned(),
-        version: message.version,
-        reason: "its sender could not encode it".to_owned(),
-    };
-    Failure::new(kind).caused_by(error)
 }
