@@ -1,0 +1,10 @@
+use callboard::prelude::*;
+
+#[derive(Actor)]
+#[actor(name = "a", name = "b")]
+struct Counter;
+
+#[handlers]
+impl Counter {}
+
+fn main() {}

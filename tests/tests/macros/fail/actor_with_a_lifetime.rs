@@ -1,0 +1,6 @@
+use callboard::prelude::*;
+
+#[derive(Actor)]
+struct Counter<'a>(&'a str);
+
+fn main() {}

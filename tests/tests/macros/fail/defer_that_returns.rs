@@ -1,0 +1,24 @@
+use callboard::prelude::*;
+
+#[derive(Message, Serialize, Deserialize)]
+#[message(reply = u64)]
+struct Add(u64);
+
+#[derive(Message, Serialize, Deserialize)]
+#[message(reply = u64)]
+struct Get;
+
+#[derive(Actor, Default)]
+struct Counter {
+    total: u64,
+}
+
+#[handlers]
+impl Counter {
+    #[handle(defer)]
+    fn add(&mut self, _: Add, reply: Reply<Add>) -> u64 {
+        0
+    }
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use callboard::prelude::*;
+
+#[handlers]
+struct Counter;
+
+fn main() {}

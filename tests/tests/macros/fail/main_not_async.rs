@@ -1,0 +1,2 @@
+#[callboard::main]
+fn main() {}

@@ -1,0 +1,4 @@
+use callboard::prelude::*;
+
+#[callboard::main]
+async fn main(one: System, two: System) {}

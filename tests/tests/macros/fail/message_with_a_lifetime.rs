@@ -1,0 +1,7 @@
+use callboard::prelude::*;
+
+#[derive(Message)]
+#[message(reply = u64)]
+struct Add<'a>(&'a str);
+
+fn main() {}

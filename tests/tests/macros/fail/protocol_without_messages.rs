@@ -1,0 +1,5 @@
+use callboard::prelude::*;
+
+callboard::protocol!(pub Api);
+
+fn main() {}

@@ -1,0 +1,25 @@
+use callboard::prelude::*;
+
+#[derive(Message, Serialize, Deserialize)]
+#[message(reply = u64)]
+struct Add(u64);
+
+#[derive(Message, Serialize, Deserialize)]
+#[message(reply = u64)]
+struct Get;
+
+#[derive(Actor, Default)]
+struct Counter {
+    total: u64,
+}
+
+#[handlers]
+impl Counter {
+    #[started]
+    fn one(&mut self) {}
+
+    #[started]
+    fn two(&mut self) {}
+}
+
+fn main() {}

@@ -1,0 +1,32 @@
+use callboard::prelude::*;
+
+#[derive(Message, Serialize, Deserialize)]
+#[message(reply = u64)]
+struct Add(u64);
+
+#[derive(Message, Serialize, Deserialize)]
+#[message(reply = u64)]
+struct Get;
+
+#[derive(Actor, Default)]
+struct Counter {
+    total: u64,
+}
+
+#[handlers]
+impl Counter {
+    #[handle]
+    fn add(&mut self, _: Add) -> u64 {
+        0
+    }
+}
+
+#[handlers]
+impl Counter {
+    #[handle]
+    fn get(&mut self, _: Get) -> u64 {
+        0
+    }
+}
+
+fn main() {}
