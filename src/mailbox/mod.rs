@@ -37,6 +37,8 @@ pub(crate) struct Mailbox<T> {
 
 struct Queue<T> {
     items: VecDeque<T>,
+    /// The size of each item, kept only where the oldest may have to go.
+    sizes: VecDeque<usize>,
     bytes: usize,
     /// Bytes of the batch in hand: released as a whole when the batch is done.
     bytes_in_hand: usize,
@@ -73,8 +75,26 @@ impl<T> Queue<T> {
         messages < self.limits.capacity && bytes.saturating_add(size) <= self.limits.bytes
     }
 
+    /// Takes the oldest out when that makes room for a message of this size.
+    fn displace(&mut self, size: usize) -> Option<T> {
+        if self.limits.overflow != Overflow::DropOldest {
+            return None;
+        }
+        let freed = *self.sizes.front()?;
+        let bytes = self.bytes - freed + self.bytes_in_hand + self.waiters.granted_bytes();
+        if bytes.saturating_add(size) > self.limits.bytes {
+            return None;
+        }
+        self.sizes.pop_front();
+        self.bytes -= freed;
+        self.items.pop_front()
+    }
+
     fn push(&mut self, size: usize, item: T) -> bool {
         self.items.push_back(item);
+        if self.limits.overflow == Overflow::DropOldest {
+            self.sizes.push_back(size);
+        }
         self.bytes += size;
         std::mem::take(&mut self.parked)
     }
@@ -85,6 +105,7 @@ impl<T> Mailbox<T> {
         Self {
             queue: Mutex::new(Queue {
                 items: VecDeque::new(),
+                sizes: VecDeque::new(),
                 bytes: 0,
                 bytes_in_hand: 0,
                 parked: false,
@@ -111,7 +132,7 @@ impl<T> Mailbox<T> {
             return Err(Refusal::Closed);
         }
         let in_hand = self.in_hand.load(Ordering::Relaxed);
-        if queue.waiters.is_empty() && queue.has_room(in_hand, size) {
+        if queue.waiters.all_granted() && queue.has_room(in_hand, size) {
             let wake = queue.push(size, make());
             return Ok(Pushed { wake, displaced: None });
         }
@@ -127,16 +148,13 @@ impl<T> Mailbox<T> {
         if size > queue.limits.bytes {
             return Err(Refusal::TooLarge { limit: queue.limits.bytes });
         }
-        // Only a message of the same bulk makes room for sure: bytes of single messages are not
-        // kept, so a mailbox that is full by bytes refuses instead.
-        let by_messages = queue.bytes + queue.bytes_in_hand + size <= queue.limits.bytes;
-        if queue.limits.overflow == Overflow::DropOldest && by_messages {
-            if let Some(displaced) = queue.items.pop_front() {
+        match queue.displace(size) {
+            Some(displaced) => {
                 let wake = queue.push(size, make());
-                return Ok(Pushed { wake, displaced: Some(displaced) });
+                Ok(Pushed { wake, displaced: Some(displaced) })
             }
+            None => Err(Refusal::Full),
         }
-        Err(Refusal::Full)
     }
 
     /// As [`try_push`](Self::try_push) for a sender that waits in line: the first call takes a
@@ -148,8 +166,11 @@ impl<T> Mailbox<T> {
         waker: &Waker,
         make: impl FnOnce() -> T,
     ) -> Result<Pushed<T>, Refusal> {
-        let mut queue = self.queue.lock();
-        let queue = &mut *queue;
+        // Cloned here and dropped after the lock is released: wakers are the senders' code.
+        let mut waker = Some(waker.clone());
+        let mut wakers = Vec::new();
+        let mut locked = self.queue.lock();
+        let queue = &mut *locked;
         if queue.closed {
             *ticket = None;
             return Err(Refusal::Closed);
@@ -159,8 +180,8 @@ impl<T> Mailbox<T> {
         }
         let in_hand = self.in_hand.load(Ordering::Relaxed);
         let admitted = match *ticket {
-            Some(held) => queue.waiters.claim(held, waker),
-            None => queue.waiters.is_empty() && queue.has_room(in_hand, size),
+            Some(held) => queue.waiters.claim(held, &mut waker),
+            None => queue.waiters.all_granted() && queue.has_room(in_hand, size),
         };
         if admitted {
             *ticket = None;
@@ -169,9 +190,11 @@ impl<T> Mailbox<T> {
             return Ok(Pushed { wake, displaced: None });
         }
         if ticket.is_none() {
-            *ticket = Some(queue.waiters.join(size, waker.clone()));
-            self.has_waiters.store(true, Ordering::Relaxed);
+            *ticket = Some(queue.waiters.join(size, waker.take()));
+            wakers = self.announce(queue);
         }
+        drop(locked);
+        wake_all(wakers);
         Err(Refusal::Full)
     }
 
@@ -184,34 +207,38 @@ impl<T> Mailbox<T> {
         ticket: &mut Option<Ticket>,
         waker: &Waker,
     ) -> Poll<()> {
-        let mut queue = self.queue.lock();
-        let queue = &mut *queue;
+        // As in `push_or_wait`.
+        let mut waker = Some(waker.clone());
+        let mut locked = self.queue.lock();
+        let queue = &mut *locked;
         if queue.closed {
             *ticket = None;
             return Poll::Ready(());
         }
         if let Some(held) = *ticket {
-            return match queue.waiters.is_granted(held, waker) {
+            return match queue.waiters.is_granted(held, &mut waker) {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
             };
         }
         let in_hand = self.in_hand.load(Ordering::Relaxed);
-        if queue.waiters.is_empty() && queue.has_room(in_hand, size) {
+        if queue.waiters.all_granted() && queue.has_room(in_hand, size) {
             return Poll::Ready(());
         }
-        *ticket = Some(queue.waiters.join(size, waker.clone()));
-        self.has_waiters.store(true, Ordering::Relaxed);
+        *ticket = Some(queue.waiters.join(size, waker.take()));
+        let wakers = self.announce(queue);
+        drop(locked);
+        wake_all(wakers);
         Poll::Pending
     }
 
     /// Gives up a place in the line, and the room that was granted to it.
     pub(crate) fn leave(&self, ticket: Ticket) {
-        let wakers = {
+        let (left, wakers) = {
             let mut queue = self.queue.lock();
-            queue.waiters.leave(ticket);
-            self.grant(&mut queue)
+            (queue.waiters.leave(ticket), self.grant(&mut queue))
         };
+        drop(left);
         wake_all(wakers);
     }
 
@@ -238,14 +265,23 @@ impl<T> Mailbox<T> {
     /// Takes everything out, for an actor that ended. The caller drops it outside the lock.
     pub(crate) fn take_all(&self) -> VecDeque<T> {
         let mut queue = self.queue.lock();
-        queue.bytes = 0;
+        (queue.bytes, queue.bytes_in_hand) = (0, 0);
+        queue.sizes.clear();
+        self.in_hand.store(0, Ordering::Relaxed);
         std::mem::take(&mut queue.items)
+    }
+
+    /// Tells the owner that somebody has joined the line, and looks once more for room: the owner
+    /// may have published some between our look and this, and seen nobody who waits for it.
+    fn announce(&self, queue: &mut Queue<T>) -> Vec<Waker> {
+        self.has_waiters.store(true, Ordering::SeqCst);
+        self.grant(queue)
     }
 
     /// Grants what room there is to those who wait longest. Returns whom to wake.
     fn grant(&self, queue: &mut Queue<T>) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        let in_hand = self.in_hand.load(Ordering::Relaxed);
+        let in_hand = self.in_hand.load(Ordering::SeqCst);
         while let Some(size) = queue.waiters.next_size() {
             if !queue.has_room(in_hand, size) {
                 break;

@@ -25,6 +25,8 @@ impl<T> Receiver<T> {
         self.since_published += 1;
         if self.since_published >= PUBLISH_EVERY {
             self.publish(mailbox);
+            // What was published still counts the message that is popped now.
+            self.since_published = 1;
         }
         self.batch.pop_front()
     }
@@ -33,8 +35,10 @@ impl<T> Receiver<T> {
     #[cold]
     fn publish(&mut self, mailbox: &Mailbox<T>) {
         self.since_published = 0;
-        mailbox.in_hand.store(self.batch.len(), Ordering::Relaxed);
-        if mailbox.has_waiters.load(Ordering::Relaxed) {
+        // In one order with a sender that joins the line and then looks for room once more: it sees
+        // this room, or we see the sender.
+        mailbox.in_hand.store(self.batch.len(), Ordering::SeqCst);
+        if mailbox.has_waiters.load(Ordering::SeqCst) {
             let wakers = mailbox.grant(&mut mailbox.queue.lock());
             wake_all(wakers);
         }
@@ -60,6 +64,7 @@ impl<T> Receiver<T> {
         self.since_published = 0;
         let mut queue = mailbox.queue.lock();
         queue.bytes_in_hand = std::mem::take(&mut queue.bytes);
+        queue.sizes.clear();
         std::mem::swap(&mut self.batch, &mut queue.items);
         mailbox.in_hand.store(self.batch.len(), Ordering::Relaxed);
         let found = !self.batch.is_empty();

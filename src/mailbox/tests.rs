@@ -148,3 +148,76 @@ fn room_is_published_within_a_long_batch() {
     }
     assert!(push(&mailbox, 99).is_ok());
 }
+
+#[test]
+fn room_that_is_promised_and_not_used_keeps_nobody_out_of_the_rest() {
+    let mailbox = mailbox(2, Overflow::Wait);
+    let mut receiver = Receiver::new();
+    assert!(push(&mailbox, 0).is_ok() && push(&mailbox, 1).is_ok());
+    let (_, waker) = flag();
+    let mut idle = None;
+    assert!(mailbox.push_or_wait(4, &mut idle, &waker, || 2).is_err());
+    while receiver.refill(&mailbox) {
+        while receiver.pop(&mailbox).is_some() {}
+    }
+    assert_eq!(push(&mailbox, 3), Ok(true), "one place is promised, the other is free");
+    assert_eq!(push(&mailbox, 4), Err(Refusal::Full));
+    assert!(receiver.refill(&mailbox));
+    assert_eq!(receiver.pop(&mailbox), Some(3));
+    assert!(!receiver.refill(&mailbox));
+    let (_, waker) = flag();
+    let mut ticket = None;
+    assert!(mailbox.push_or_wait(4, &mut ticket, &waker, || 5).is_ok(), "the owner sleeps");
+}
+
+#[test]
+fn displaced_messages_do_not_use_up_the_bytes() {
+    let mailbox: Mailbox<u32> =
+        Mailbox::new(MailboxLimits { capacity: 2, bytes: 10, overflow: Overflow::DropOldest });
+    for item in 0..100 {
+        let pushed = mailbox.try_push(4, || item).expect("the oldest makes room");
+        assert_eq!(pushed.displaced, item.checked_sub(2));
+    }
+    assert!(matches!(mailbox.try_push(10, || 0), Err(Refusal::Full)), "8 of 10 bytes are taken");
+}
+
+/// A waker that looks at the mailbox whenever anything is done with it.
+struct Nosy(Arc<Mailbox<u32>>);
+
+impl Wake for Nosy {
+    fn wake(self: Arc<Self>) {
+        self.0.depth();
+    }
+}
+
+impl Drop for Nosy {
+    fn drop(&mut self) {
+        self.0.depth();
+    }
+}
+
+#[test]
+fn wakers_are_dropped_and_woken_outside_the_lock() {
+    let (done, finished) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mailbox = Arc::new(mailbox(1, Overflow::Wait));
+        let nosy = || Waker::from(Arc::new(Nosy(mailbox.clone())));
+        let mut receiver = Receiver::new();
+        assert!(push(&mailbox, 0).is_ok());
+        let (mut first, mut second, mut third) = (None, None, None);
+        assert!(mailbox.push_or_wait(4, &mut first, &nosy(), || 1).is_err());
+        assert!(mailbox.push_or_wait(4, &mut first, &nosy(), || 1).is_err(), "moved to a new task");
+        assert!(mailbox.poll_room(4, &mut second, &nosy()).is_pending());
+        assert!(mailbox.poll_room(4, &mut second, &nosy()).is_pending());
+        assert!(mailbox.push_or_wait(4, &mut third, &nosy(), || 3).is_err());
+        mailbox.leave(second.expect("a ticket"));
+        receiver.refill(&mailbox);
+        receiver.pop(&mailbox);
+        receiver.refill(&mailbox);
+        assert!(mailbox.push_or_wait(4, &mut first, &nosy(), || 1).is_ok());
+        mailbox.close();
+        done.send(()).ok();
+    });
+    let finished = finished.recv_timeout(std::time::Duration::from_secs(10));
+    finished.expect("no waker runs under the lock");
+}

@@ -8,7 +8,9 @@ pub(crate) struct Ticket(u64);
 struct Waiter {
     ticket: Ticket,
     size: usize,
-    waker: Waker,
+    /// Taken out when room is granted. It moves in and out under the mailbox's lock and is cloned
+    /// and dropped outside it.
+    waker: Option<Waker>,
     granted: bool,
 }
 
@@ -26,6 +28,12 @@ impl Waiters {
         self.line.is_empty()
     }
 
+    /// Whether room was granted to everybody in the line: then nobody is overtaken by a sender for
+    /// whom there is room besides.
+    pub(crate) fn all_granted(&self) -> bool {
+        self.line.len() == self.granted
+    }
+
     /// Room that was promised and not used yet.
     pub(crate) fn granted(&self) -> usize {
         self.granted
@@ -35,51 +43,54 @@ impl Waiters {
         self.granted_bytes
     }
 
-    pub(crate) fn join(&mut self, size: usize, waker: Waker) -> Ticket {
+    pub(crate) fn join(&mut self, size: usize, waker: Option<Waker>) -> Ticket {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         self.line.push_back(Waiter { ticket, size, waker, granted: false });
         ticket
     }
 
-    /// Uses the grant of this ticket if it has one; else notes whom to wake.
-    pub(crate) fn claim(&mut self, ticket: Ticket, waker: &Waker) -> bool {
+    /// Uses the grant of this ticket if it has one; else notes whom to wake, and gives back who was
+    /// noted before.
+    pub(crate) fn claim(&mut self, ticket: Ticket, waker: &mut Option<Waker>) -> bool {
         let Ok(at) = self.line.binary_search_by_key(&ticket, |waiter| waiter.ticket) else {
             return false;
         };
         if !self.line[at].granted {
-            self.line[at].waker.clone_from(waker);
+            std::mem::swap(&mut self.line[at].waker, waker);
             return false;
         }
-        self.remove(at);
+        let granted_to = self.remove(at);
+        debug_assert!(granted_to.is_none(), "the waker went with the grant");
         true
     }
 
-    /// Whether room was granted to this ticket; else notes whom to wake.
-    pub(crate) fn is_granted(&mut self, ticket: Ticket, waker: &Waker) -> bool {
+    /// Whether room was granted to this ticket; else notes whom to wake, and gives back who was
+    /// noted before.
+    pub(crate) fn is_granted(&mut self, ticket: Ticket, waker: &mut Option<Waker>) -> bool {
         let Ok(at) = self.line.binary_search_by_key(&ticket, |waiter| waiter.ticket) else {
             return true;
         };
         let waiter = &mut self.line[at];
         if !waiter.granted {
-            waiter.waker.clone_from(waker);
+            std::mem::swap(&mut waiter.waker, waker);
         }
         waiter.granted
     }
 
-    pub(crate) fn leave(&mut self, ticket: Ticket) {
-        if let Ok(at) = self.line.binary_search_by_key(&ticket, |waiter| waiter.ticket) {
-            self.remove(at);
-        }
+    /// Returns the waker, to be dropped outside the lock.
+    pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
+        let at = self.line.binary_search_by_key(&ticket, |waiter| waiter.ticket).ok()?;
+        self.remove(at)
     }
 
-    fn remove(&mut self, at: usize) {
-        if let Some(waiter) = self.line.remove(at) {
-            if waiter.granted {
-                self.granted -= 1;
-                self.granted_bytes -= waiter.size;
-            }
+    fn remove(&mut self, at: usize) -> Option<Waker> {
+        let waiter = self.line.remove(at)?;
+        if waiter.granted {
+            self.granted -= 1;
+            self.granted_bytes -= waiter.size;
         }
+        waiter.waker
     }
 
     /// The size of the message that is next to be let in. Grants are given in order, so the first
@@ -94,13 +105,13 @@ impl Waiters {
         waiter.granted = true;
         self.granted += 1;
         self.granted_bytes += waiter.size;
-        Some(waiter.waker.clone())
+        waiter.waker.take()
     }
 
     /// Sends everybody away.
     pub(crate) fn clear(&mut self) -> Vec<Waker> {
         self.granted = 0;
         self.granted_bytes = 0;
-        self.line.drain(..).map(|waiter| waiter.waker).collect()
+        self.line.drain(..).filter_map(|waiter| waiter.waker).collect()
     }
 }
