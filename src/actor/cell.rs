@@ -43,17 +43,44 @@ enum Ended {
     Panicked(String),
 }
 
+/// The duty to end an actor: whatever becomes of the future that runs it, also when it is dropped
+/// before its first poll, nothing more is accepted and whoever waits is told.
+pub(super) struct Life<I: Send + 'static> {
+    shared: Arc<Shared<I>>,
+    receiver: Receiver<I>,
+    /// Why it ended; none while it has not.
+    reason: Option<StopReason>,
+}
+
+impl<I: Send + 'static> Life<I> {
+    pub(super) fn new(shared: Arc<Shared<I>>) -> Self {
+        Self { shared, receiver: Receiver::new(), reason: None }
+    }
+}
+
+impl<I: Send + 'static> Drop for Life<I> {
+    fn drop(&mut self) {
+        let reason = self.reason.take().unwrap_or_else(|| {
+            if std::thread::panicking() {
+                return StopReason::Failed("it panicked outside its handlers".to_owned());
+            }
+            self.shared.control.request().map_or(StopReason::Shutdown, |request| request.reason)
+        });
+        end(&self.shared, &mut self.receiver, reason);
+    }
+}
+
 /// Runs an actor until it has ended for good.
 pub(super) async fn run<A: Actor, F: Fn() -> A>(
-    shared: Arc<Shared<A::Inbox>>,
+    mut life: Life<A::Inbox>,
     factory: F,
     options: ActorOptions,
     prologue: Option<Prologue<A>>,
 ) {
-    let mut receiver = Receiver::new();
+    let shared = life.shared.clone();
     let mut ctx = Ctx::new(shared.clone());
-    let reason = live(&shared, &factory, &options, prologue, &mut receiver, &mut ctx).await;
-    end(&shared, &mut receiver, reason);
+    let reason = live(&shared, &factory, &options, prologue, &mut life.receiver, &mut ctx).await;
+    life.reason = Some(reason);
 }
 
 async fn live<A: Actor, F: Fn() -> A>(
@@ -155,7 +182,13 @@ fn end<I: Send + 'static>(shared: &Shared<I>, receiver: &mut Receiver<I>, reason
     }
     // The reason stands before the askers are told, so that they can read it.
     shared.control.end(reason);
-    drop((in_hand, queued));
+    for message in in_hand.into_iter().chain(queued) {
+        // Messages are user code: one that panics while it is dropped must not keep the others from
+        // being told, nor end the process when this runs during a panic.
+        if catch_unwind(AssertUnwindSafe(|| drop(message))).is_err() {
+            tracing::error!(actor = shared.name(), "a message panicked while it was dropped");
+        }
+    }
 }
 
 /// One incarnation, from the factory to the `stopped` hook. Panics end it and nothing else.

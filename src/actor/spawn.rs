@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use super::{
-    Actor, ActorOptions, Shared, StopReason,
-    cell::{self, Prologue},
+    Actor, ActorOptions, Shared,
+    cell::{self, Life, Prologue},
 };
 use crate::{
     address::Addr,
@@ -33,17 +33,17 @@ where
     let SpawnOptions { name, options, prologue } = spawn;
     let shared = Shared::new(A::NAME, name, host.clone(), options.limits());
     let tenant = shared.clone();
+    let life = Life::new(shared.clone());
     let is_hosted = host.bring(move |slot| {
         tenant.settle_in(slot);
         Tenant {
             waker: tenant.clone().into(),
-            resident: tenant.clone(),
-            future: Box::pin(cell::run::<A, F>(tenant, factory, options, prologue)),
+            resident: tenant,
+            future: Box::pin(cell::run::<A, F>(life, factory, options, prologue)),
         }
     });
     if !is_hosted {
-        shared.mailbox.close();
-        shared.control.end(StopReason::Shutdown);
+        tracing::debug!(actor = shared.name(), "its host is closed: it ends before it begins");
     }
     Addr::from_shared(shared)
 }

@@ -344,3 +344,57 @@ fn a_prologue_that_fails_is_a_failed_start() {
         assert!(matches!(failure.kind(), FailureKind::StartFailed { .. }));
     });
 }
+
+#[test]
+fn an_actor_whose_host_is_closed_under_it_tells_everybody() {
+    with_host(async |host| {
+        let counter = spawn(&host);
+        counter.try_tell(Sleep(Duration::from_secs(3600))).expect("room");
+        tokio::task::yield_now().await;
+        for _ in 0..4 {
+            counter.try_tell(Add(1)).expect("room for four");
+        }
+        let everybody = async {
+            let asked = counter.ask(Add(1));
+            let (asked, told, stopped, ()) =
+                tokio::join!(asked, counter.tell(Add(2)), counter.stopped(), async {
+                    tokio::task::yield_now().await;
+                    host.close();
+                });
+            asked.expect_err("nobody is there");
+            assert_eq!(told.expect_err("nobody is there").into_message().0, 2);
+            assert_eq!(stopped.expect("a local actor"), StopReason::Shutdown);
+        };
+        let told = tokio::time::timeout(Duration::from_secs(1), everybody).await;
+        told.expect("nobody waits for a timer");
+        counter.try_tell(Add(3)).expect_err("nobody is there");
+        assert_eq!(counter.depth(), Some(0));
+    });
+}
+
+#[test]
+fn an_actor_whose_host_is_dropped_tells_everybody() {
+    with_host(async |_| {
+        let host = HostShared::new(Timer::new(tokio::runtime::Handle::current()));
+        let (early, late) = (spawn(&host), spawn(&host));
+        early.try_tell(Add(1)).expect("room");
+        let task = HostTask::new(host.clone());
+        drop(task);
+        for counter in [early, late] {
+            assert_eq!(counter.stopped().await.expect("a local actor"), StopReason::Shutdown);
+            counter.try_tell(Add(3)).expect_err("nobody is there");
+        }
+        host.emptied().await;
+    });
+}
+
+#[test]
+fn an_actor_that_comes_while_all_are_leaving_leaves_too() {
+    with_host(async |host| {
+        host.ask_all_to_leave();
+        tokio::task::yield_now().await;
+        let counter = spawn(&host);
+        assert_eq!(counter.stopped().await.expect("a local actor"), StopReason::Shutdown);
+        host.emptied().await;
+    });
+}

@@ -114,7 +114,7 @@ impl HostShared {
         }
     }
 
-    /// Asks everybody to leave; who comes later is not asked.
+    /// Asks everybody to leave; who comes later is asked on arrival.
     pub(crate) fn ask_all_to_leave(&self) {
         self.post(|list| list.leaving = true);
     }

@@ -22,6 +22,8 @@ pub(crate) struct HostTask {
     free: Vec<Slot>,
     queue: RunQueue,
     mail: Mail,
+    /// Everybody was asked to leave; who comes later is asked too.
+    leaving: bool,
 }
 
 impl HostTask {
@@ -32,6 +34,7 @@ impl HostTask {
             free: Vec::new(),
             queue: RunQueue::default(),
             mail: Mail::default(),
+            leaving: false,
         }
     }
 
@@ -69,6 +72,7 @@ impl HostTask {
                 run_queue::push_local(slot);
             }
             if mail.leaving {
+                self.leaving = true;
                 self.tenants.iter().flatten().for_each(|tenant| tenant.resident.leave());
             }
         }
@@ -85,6 +89,9 @@ impl HostTask {
         // The factory is user code; the cell catches its panics, this catches what is left.
         match catch_unwind(AssertUnwindSafe(|| arrival(slot))) {
             Ok(tenant) => {
+                if self.leaving {
+                    tenant.resident.leave();
+                }
                 self.tenants[slot.0 as usize] = Some(tenant);
                 run_queue::push_local(slot);
             }
@@ -119,6 +126,32 @@ impl HostTask {
         }
         self.shared.left();
     }
+
+    /// Drops every tenant.
+    fn evict_all(&mut self) {
+        for at in 0..self.tenants.len() {
+            if self.tenants[at].is_some() {
+                self.evict(Slot(u32::try_from(at).expect("slots are 32 bits wide")));
+            }
+        }
+    }
+}
+
+impl Drop for HostTask {
+    /// A host whose arbiter ended before it could be polled once more ends in order all the same:
+    /// those who live there are dropped one by one, those on their way too.
+    fn drop(&mut self) {
+        self.shared.close();
+        let mut mail = Mail::default();
+        self.shared.fetch(&mut mail, None);
+        for arrival in mail.arrivals {
+            if catch_unwind(AssertUnwindSafe(|| drop(arrival))).is_err() {
+                tracing::error!("an actor panicked while it was dropped");
+            }
+            self.shared.left();
+        }
+        self.evict_all();
+    }
 }
 
 impl Future for HostTask {
@@ -132,11 +165,7 @@ impl Future for HostTask {
         let polled = this.turn(cx);
         if polled.is_ready() {
             // Within the poll, so that what the tenants drop still finds its host.
-            for at in 0..this.tenants.len() {
-                if this.tenants[at].is_some() {
-                    this.evict(Slot(u32::try_from(at).expect("slots are 32 bits wide")));
-                }
-            }
+            this.evict_all();
         }
         drop(entered);
         this.queue = queue;
