@@ -59,6 +59,13 @@ fn nothing_else_lies_at_the_top_level() {
 }
 
 #[test]
+fn every_entry_of_the_layout_is_there() {
+    let found = entries();
+    let missing: Vec<_> = ENTRIES.into_iter().filter(|name| !found.contains(*name)).collect();
+    assert!(missing.is_empty(), "{missing:?} missing at the top level");
+}
+
+#[test]
 fn a_stranger_at_the_top_level_is_caught() {
     let found = top_of([".ci/run", "src/lib.rs", "docs/a.md", "todo.txt"].into_iter());
     assert_eq!(strangers(&found), ["docs", "todo.txt"]);
