@@ -9,4 +9,6 @@ macro_rules! pages {
     };
 }
 
-pages! {}
+pages! {
+    readme: include_str!("../../README.md");
+}
