@@ -1,11 +1,8 @@
-use std::{
-    cell::Cell,
-    sync::{
-        Arc, Weak,
-        atomic::{
-            AtomicBool, AtomicU32,
-            Ordering::{AcqRel, Acquire, Relaxed, Release},
-        },
+use std::sync::{
+    Arc, Weak,
+    atomic::{
+        AtomicBool, AtomicU32,
+        Ordering::{AcqRel, Acquire, Relaxed, Release},
     },
 };
 
@@ -267,38 +264,11 @@ impl Held {
     }
 }
 
-thread_local! {
-    static OFFERING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// While a message is being offered on this thread.
-pub(super) struct Offering(());
-
-impl Offering {
-    pub(super) fn begin() -> Self {
-        OFFERING.set(true);
-        Self(())
-    }
-
-    /// Whether a message that is dropped now is dropped by a panic of its intake.
-    fn is_panicking() -> bool {
-        OFFERING.get() && std::thread::panicking()
-    }
-}
-
-impl Drop for Offering {
-    fn drop(&mut self) {
-        OFFERING.set(false);
-    }
-}
-
 impl DeliverySink for Held {
     fn conclude(&self, index: u32, conclusion: Conclusion) {
         if self.source.core.is_ended() {
             return;
         }
-        // No handler began, so it would be tried again for ever; but its own bytes may be the poison.
-        let conclusion = if Offering::is_panicking() { Conclusion::Panicked } else { conclusion };
         if self.frame.kind(index) == Some(Kind::Ask) {
             self.conclude_ask(index, conclusion);
         } else {

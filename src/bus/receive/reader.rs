@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    held::{Held, Offering},
+    held::Held,
     intake::{Incoming, Intake, Offered},
     source::Source,
 };
@@ -71,10 +71,7 @@ impl Deliver for ByCredit {
 /// Offers a message. When the intake panics (as a user's `Deserialize` may), the reader lives: the
 /// message was concluded as it was dropped by the panic.
 pub(super) fn offer(intake: &dyn Intake, message: Incoming) -> Offered {
-    let offered = catch_unwind(AssertUnwindSafe(|| {
-        let _offering = Offering::begin();
-        intake.offer(message)
-    }));
+    let offered = catch_unwind(AssertUnwindSafe(|| intake.offer(message)));
     offered.unwrap_or_else(|_| {
         tracing::error!("an intake panicked; its message counts as one whose handler did");
         Offered::Taken
