@@ -27,6 +27,7 @@ const CHUNK_BYTES: usize = 48 * 1024;
 /// How many words are shown, unless a number is given after the folder.
 const TOP: usize = 15;
 
+// ANCHOR: messages
 #[derive(Message, Serialize, Deserialize)]
 struct Count {
     chunk: u64,
@@ -38,7 +39,7 @@ struct Counted {
     chunk: u64,
     words: Vec<(String, u64)>,
 }
-
+// ANCHOR_END: messages
 #[derive(Message, Serialize, Deserialize)]
 #[message(reply = u64)]
 struct ChunksDone;
@@ -47,6 +48,7 @@ struct ChunksDone;
 #[message(reply = Vec<(String, u64)>)]
 struct TopWords(usize);
 
+// ANCHOR: mapper
 #[derive(Actor)]
 struct Mapper {
     tally: ServiceRef<Tally>,
@@ -65,7 +67,9 @@ impl Mapper {
         self.tally.tell(counted).await.expect("the tally takes the words");
     }
 }
+// ANCHOR_END: mapper
 
+// ANCHOR: tally
 #[derive(Actor, Default)]
 struct Tally {
     chunks: HashSet<u64>,
@@ -82,6 +86,7 @@ impl Tally {
             }
         }
     }
+    // ANCHOR_END: tally
 
     #[handle]
     fn chunks_done(&mut self, _: ChunksDone) -> u64 {
@@ -103,14 +108,17 @@ async fn main(system: System) -> callboard::Result<()> {
     let folder = arguments.next().map_or_else(|| PathBuf::from("."), PathBuf::from);
     let top = arguments.next().and_then(|number| number.parse().ok()).unwrap_or(TOP);
 
+    // ANCHOR: serve
     system.serve("tally", Tally::default).await?;
     let tally: ServiceRef<Tally> = system.service("tally");
     let for_mappers = tally.clone();
     let factory = move || Mapper { tally: for_mappers.clone() };
     system.serve("mapper", factory).instances(2).await?;
     let mapper: ServiceRef<Mapper> = system.service("mapper");
+    // ANCHOR_END: serve
 
     let files = text_files(&folder)?;
+    // ANCHOR: tell
     let mut chunks = 0;
     for file in &files {
         for text in cut(&fs::read(file)?) {
@@ -118,6 +126,7 @@ async fn main(system: System) -> callboard::Result<()> {
             chunks += 1;
         }
     }
+    // ANCHOR_END: tell
     loop {
         let done = tally.ask(ChunksDone).await?;
         show_progress(done, chunks)?;

@@ -10,5 +10,6 @@ macro_rules! pages {
 }
 
 pages! {
+    getting_started: include_str!("../../book/src/getting-started.md");
     readme: include_str!("../../README.md");
 }
