@@ -3,9 +3,9 @@ pub use crate::{
     actor::{
         Access, Actor, ActorOptions, BoxedEnvelope, Ctx, EncodeOutcome, EventReply, HandledBy,
         Handler, HandlerRow, Handlers, OutcomeOf, Pack, Packed, Packing, Probe, Received,
-        RemoteEnvelope, Reply, Replying, RestartWhen, Returned, Started, StopReason, Tick,
-        TopicRow, ViaLocal, ViaWire, WireFns, WireFor, assert_wire_name_is_free, event_name,
-        is_large, returned, returned_future, started,
+        RemoteEnvelope, Reply, Replying, RestartWhen, Started, StopReason, Tick, TopicRow,
+        ViaLocal, ViaWire, WireFns, WireFor, assert_wire_name_is_free, event_name, is_large,
+        returned, returned_future, started,
     },
     address::{Addr, Recipient, RemoteMessage, RemoteReply, RemoteSink},
     error::BoxError,

@@ -1,7 +1,7 @@
 //! The absolute path of the crate, so that the output means the same whatever its surroundings are.
 
 use proc_macro_crate::{FoundCrate, crate_name};
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 
 /// What generated code starts its paths with.
@@ -20,9 +20,25 @@ impl Paths {
             // under that name anyway. Not found at all means that it comes by way of another crate.
             Ok(FoundCrate::Itself) | Err(_) => "callboard".to_owned(),
         };
-        let name = Ident::new(&name, Span::call_site());
+        Self::named(&Ident::new(&name, Span::call_site()))
+    }
+
+    /// The same with the place of something that the user wrote: what is wrong with it is shown there.
+    pub(crate) fn at(&self, span: Span) -> Self {
+        Self { private: at(&self.private, span), std: at(&self.std, span) }
+    }
+
+    fn named(name: &Ident) -> Self {
         let private = quote!(::#name::__private);
         let std = quote!(#private::std);
         Self { private, std }
     }
+}
+
+fn at(path: &TokenStream, span: Span) -> TokenStream {
+    let moved = path.clone().into_iter().map(|mut token: TokenTree| {
+        token.set_span(span.resolved_at(token.span()));
+        token
+    });
+    moved.collect()
 }

@@ -28,7 +28,7 @@ pub use options::{ActorOptions, RestartWhen};
 pub use packed::{Pack, Packed, Packing, is_large};
 pub use reply::{Reply, Replying};
 pub use returns::{
-    EventReply, OutcomeOf, Returned, Started, assert_wire_name_is_free, event_name, returned,
+    EventReply, OutcomeOf, Started, assert_wire_name_is_free, event_name, returned,
     returned_future, started,
 };
 pub(crate) use shared::Shared;

@@ -2,7 +2,6 @@
 
 use std::{
     future::Future,
-    marker::PhantomData,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -34,36 +33,33 @@ pub fn returned<M: Message, R: OutcomeOf<M, M::Outcome>>(value: R) -> M::Outcome
 }
 
 pin_project_lite::pin_project! {
-    /// The future of an async handler, as the future of its message's outcome.
-    pub struct Returned<M, F> {
+    /// The future of an async handler, as the future of its message's outcome. Unlike an async block
+    /// it holds the handler's message once.
+    struct Returned<F, C> {
         #[pin]
         future: F,
-        message: PhantomData<fn(M)>,
+        convert: C,
     }
 }
 
-impl<M, F> std::fmt::Debug for Returned<M, F> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Returned")
-    }
-}
-
-impl<M: Message, F: Future<Output: OutcomeOf<M, M::Outcome>>> Future for Returned<M, F> {
-    type Output = M::Outcome;
+impl<F: Future, O, C: Fn(F::Output) -> O> Future for Returned<F, C> {
+    type Output = O;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<M::Outcome> {
-        Poll::Ready(ready!(self.project().future.poll(cx)).into_outcome())
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {
+        let this = self.project();
+        Poll::Ready((this.convert)(ready!(this.future.poll(cx))))
     }
 }
 
-/// What an async handler will return, as the outcome of its message.
+/// What an async handler will return, as the outcome of its message; `convert` is [`returned`],
+/// called in a closure so that a wrong type is a mistake there and nowhere else.
 #[inline(always)]
-pub fn returned_future<M: Message, F>(future: F) -> Returned<M, F>
-where
-    F: Future<Output: OutcomeOf<M, M::Outcome>>,
-{
-    Returned { future, message: PhantomData }
+pub fn returned_future<M: Message, F: Future>(
+    future: F,
+    convert: impl Fn(F::Output) -> M::Outcome,
+) -> impl Future<Output = M::Outcome> {
+    Returned { future, convert }
 }
 
 /// What a `#[started]` hook may return.

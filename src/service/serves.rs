@@ -7,7 +7,7 @@ use crate::{actor::WireFns, message::Message};
 #[diagnostic::on_unimplemented(
     message = "`{M}` can't be sent to a service of `{Self}`",
     label = "not a message of this service",
-    note = "`{Self}` needs a `#[handle]` method for `{M}` that is not `#[handle(local)]` and stands in its `#[handlers]` block"
+    note = "the `#[handlers]` block of `{Self}` needs a `#[handle]` method for `{M}` that is not `#[handle(local)]`, and `{M}` and its reply must derive `Serialize` and `Deserialize`"
 )]
 pub trait Serves<M: Message> {
     /// How the message travels.
@@ -19,7 +19,7 @@ pub trait Serves<M: Message> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be sent to a service of `{P}`",
     label = "not a message of this service",
-    note = "`{P}` needs a `#[handle]` method for `{Self}` that is not `#[handle(local)]` and stands in its `#[handlers]` block"
+    note = "the `#[handlers]` block of `{P}` needs a `#[handle]` method for `{Self}` that is not `#[handle(local)]`, and `{Self}` and its reply must derive `Serialize` and `Deserialize`"
 )]
 pub trait ServedBy<P: ?Sized>: Message {
     /// How the message travels.

@@ -152,6 +152,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<M> Handlers for ActixService<M>
 where
     M: Wire + actix::Message<Result = <M as Message>::Outcome>,

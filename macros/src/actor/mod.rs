@@ -17,7 +17,9 @@ pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let settings = attr::read(&input.attrs, &mut errors);
     let model = model::Model::new(input, settings);
     validate::check(&model, &mut errors);
-    let expanded = expand::expand(&model);
+    // Nothing can be generated for a borrowed type that the compiler would not refuse again.
+    let is_owned = model.generics.lifetimes().next().is_none();
+    let expanded = is_owned.then(|| expand::expand(&model));
     let errors = errors.into_tokens();
     quote!(#errors #expanded)
 }

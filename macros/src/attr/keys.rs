@@ -106,7 +106,7 @@ fn one_key(
         let text = match did_you_mean(&word, keys) {
             Some(meant) => format!("unknown {owner} attribute `{word}`; did you mean `{meant}`?"),
             None => {
-                format!("unknown {owner} attribute `{word}`; there are {}", listed(keys))
+                format!("unknown {owner} attribute `{word}`: write {}", listed(keys))
             }
         };
         return Err(syn::Error::new_spanned(&key, text));

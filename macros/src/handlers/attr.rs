@@ -82,9 +82,9 @@ fn take_method(method: &mut ImplItemFn, errors: &mut Errors) -> Option<Marked> {
     let (ours, theirs): (Vec<_>, Vec<_>) =
         method.attrs.drain(..).partition(|attribute| role_of(attribute).is_some());
     method.attrs = theirs;
-    for attribute in method.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg_attr")) {
-        refuse_conditional(attribute, errors);
-    }
+    method.attrs.retain(|attribute| {
+        !attribute.path().is_ident("cfg_attr") || !refuse_conditional(attribute, errors)
+    });
     let mut role = None;
     for attribute in &ours {
         let read = read(attribute);
@@ -96,9 +96,11 @@ fn take_method(method: &mut ImplItemFn, errors: &mut Errors) -> Option<Marked> {
     role.map(|role| Marked { signature: method.sig.clone(), cfgs, role })
 }
 
-/// Roles under a condition: this macro runs before conditions are looked at.
-fn refuse_conditional(attribute: &Attribute, errors: &mut Errors) {
-    let Meta::List(list) = &attribute.meta else { return };
+/// Refuses roles under a condition, if there are any: this macro runs before conditions are looked
+/// at.
+fn refuse_conditional(attribute: &Attribute, errors: &mut Errors) -> bool {
+    let Meta::List(list) = &attribute.meta else { return false };
+    let mut is_refused = false;
     for token in list.tokens.clone() {
         let word = token.to_string();
         if ROLES.contains(&word.as_str()) {
@@ -107,8 +109,10 @@ fn refuse_conditional(attribute: &Attribute, errors: &mut Errors) {
                  `#[cfg(..)]`"
             );
             errors.at(token, text);
+            is_refused = true;
         }
     }
+    is_refused
 }
 
 /// Puts the roles of one method together: several subscriptions are one role, anything else is a

@@ -33,8 +33,9 @@ pub(super) fn expand(model: &Model, paths: &Paths) -> TokenStream {
 }
 
 /// How the envelope of a message lies in the enum.
-pub(super) fn pack(handler: &Handler, private: &TokenStream) -> TokenStream {
+pub(super) fn pack(handler: &Handler, paths: &Paths) -> TokenStream {
     let message = &handler.message;
+    let Paths { private, .. } = paths.at(handler.message_span);
     if handler.names_parameter {
         // Its size is known too late.
         return quote!(#private::Pack<false>);
@@ -71,7 +72,7 @@ fn arm(
 ) -> TokenStream {
     let Paths { private, std } = paths;
     let (cfgs, ident, message) = (&handler.method.cfgs, &handler.method.ident, &handler.message);
-    let pack = pack(handler, private);
+    let pack = pack(handler, paths);
     quote! {
         #(#cfgs)*
         #inbox::#ident(__packed) => {
@@ -96,6 +97,7 @@ fn step(model: &Model, paths: &Paths) -> TokenStream {
             }
         } else {
             let message = &handler.message;
+            let Paths { private, .. } = paths.at(output_span(&handler.method));
             let returned = quote_spanned! {output_span(&handler.method)=>
                 #private::returned::<#message, _>(#call)
             };
@@ -218,12 +220,14 @@ fn wrappers(model: &Model, Paths { private, std }: &Paths) -> TokenStream {
     }
 }
 
-fn hooks(model: &Model, Paths { private, std }: &Paths) -> TokenStream {
+fn hooks(model: &Model, paths: &Paths) -> TokenStream {
+    let Paths { private, std } = paths;
     let started = model.started.iter().map(|method| {
         let (call, cfgs) = (call(method), &method.cfgs);
         let await_it = method.is_async.then(|| quote!(.await));
+        let started = paths.at(output_span(method)).private;
         let started = quote_spanned! {output_span(method)=>
-            #private::started(#call #await_it)
+            #started::started(#call #await_it)
         };
         quote! {
             #(#cfgs)*
@@ -275,7 +279,8 @@ fn tables(model: &Model, paths: &Paths) -> TokenStream {
         let (cfgs, message) = (&handler.method.cfgs, &handler.message);
         handler.topics.iter().map(move |topic| {
             let (name, each) = (&topic.name, topic.each);
-            let event = quote_spanned!(handler.message_span=> #private::event_name::<#message>());
+            let at = paths.at(handler.message_span).private;
+            let event = quote_spanned!(handler.message_span=> #at::event_name::<#message>());
             quote!(#(#cfgs)* #private::TopicRow { topic: #name, message: #event, each: #each },)
         })
     });

@@ -25,15 +25,17 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 }
 
 /// The enum of the actor's messages.
-fn inbox(model: &Model, Paths { private, std }: &Paths) -> TokenStream {
+fn inbox(model: &Model, paths: &Paths) -> TokenStream {
+    let Paths { private, std } = paths;
     let Model { actor, inbox, generics, .. } = model;
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let variants = model.sound().map(|handler| {
         let (cfgs, ident) = (&handler.method.cfgs, &handler.method.ident);
-        let pack = dispatch::pack(handler, private);
+        let pack = dispatch::pack(handler, paths);
         let message = &handler.message;
         let span = handler.message_span;
-        quote_spanned!(span=> #(#cfgs)* #ident(<#pack as #private::Packing>::Of<#message>),)
+        let at = paths.at(span).private;
+        quote_spanned!(span=> #(#cfgs)* #ident(<#pack as #at::Packing>::Of<#message>),)
     });
     // Without it an enum must use its parameters.
     let parameters: Vec<_> = generics.type_params().map(|parameter| &parameter.ident).collect();
@@ -59,13 +61,15 @@ fn inbox(model: &Model, Paths { private, std }: &Paths) -> TokenStream {
 
 /// The check that wire name and version are distinct within the block. Messages that name a
 /// parameter of the actor have no name before it is known.
-fn distinct(model: &Model, Paths { private, std }: &Paths) -> TokenStream {
+fn distinct(model: &Model, paths: &Paths) -> TokenStream {
+    let std = &paths.std;
     let named: Vec<_> = model.sound().filter(|handler| !handler.names_parameter).collect();
     if named.len() < 2 {
         return TokenStream::new();
     }
     let rows = named.iter().map(|handler| {
         let (cfgs, message) = (&handler.method.cfgs, &handler.message);
+        let private = paths.at(handler.message_span).private;
         let method = handler.method.ident.to_string();
         quote_spanned! {handler.message_span=>
             #(#cfgs)*
@@ -79,6 +83,7 @@ fn distinct(model: &Model, Paths { private, std }: &Paths) -> TokenStream {
     let checks = named.iter().map(|handler| {
         let cfgs = &handler.method.cfgs;
         let method = handler.method.ident.to_string();
+        let private = paths.at(handler.message_span).private;
         quote_spanned! {handler.message_span=>
             #(#cfgs)*
             const _: () = #private::assert_wire_name_is_free(__WIRE_NAMES, #method);

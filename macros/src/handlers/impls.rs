@@ -27,10 +27,11 @@ fn handles(model: &Model, handler: &Handler, paths: &Paths) -> TokenStream {
     let Model { actor, inbox, generics, .. } = model;
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let (cfgs, ident, message) = (&handler.method.cfgs, &handler.method.ident, &handler.message);
-    let pack = pack(handler, private);
+    let pack = pack(handler, paths);
     let body = body(handler, paths);
     let wire = wire(handler, paths);
-    let head = quote_spanned!(handler.message_span=> #private::Handler<#message>);
+    let head = paths.at(handler.message_span).private;
+    let head = quote_spanned!(handler.message_span=> #head::Handler<#message>);
     quote! {
         #(#cfgs)*
         #[automatically_derived]
@@ -57,10 +58,12 @@ fn handles(model: &Model, handler: &Handler, paths: &Paths) -> TokenStream {
 }
 
 /// The future of the outcome.
-fn body(handler: &Handler, Paths { private, std }: &Paths) -> TokenStream {
+fn body(handler: &Handler, paths: &Paths) -> TokenStream {
+    let Paths { private, std } = paths;
     let (method, message) = (&handler.method, &handler.message);
     let call = call(method);
     let span = output_span(method);
+    let at = paths.at(span).private;
     if handler.is_deferred {
         let await_it = method.is_async.then(|| quote!(.await));
         return quote! {
@@ -72,14 +75,17 @@ fn body(handler: &Handler, Paths { private, std }: &Paths) -> TokenStream {
         };
     }
     if method.is_async {
-        return quote_spanned!(span=> #private::returned_future::<#message, _>(#call));
+        return quote_spanned! {span=>
+            #at::returned_future::<#message, _>(#call, |__value| #at::returned::<#message, _>(__value))
+        };
     }
-    let returned = quote_spanned!(span=> #private::returned::<#message, _>(#call));
+    let returned = quote_spanned!(span=> #at::returned::<#message, _>(#call));
     quote!(#std::future::ready(#returned))
 }
 
 /// How the message travels: probed where it is not said.
-fn wire(handler: &Handler, Paths { private, std }: &Paths) -> TokenStream {
+fn wire(handler: &Handler, paths: &Paths) -> TokenStream {
+    let Paths { private, std } = paths;
     let message = &handler.message;
     match handler.reach {
         Reach::Local => quote!(#std::option::Option::None),
@@ -93,7 +99,8 @@ fn wire(handler: &Handler, Paths { private, std }: &Paths) -> TokenStream {
     }
 }
 
-fn serves(model: &Model, handler: &Handler, Paths { private, .. }: &Paths) -> TokenStream {
+fn serves(model: &Model, handler: &Handler, paths: &Paths) -> TokenStream {
+    let Paths { private, .. } = paths;
     let Model { actor, generics, .. } = model;
     let (cfgs, message) = (&handler.method.cfgs, &handler.message);
     let mut generics = generics.clone();
@@ -107,8 +114,9 @@ fn serves(model: &Model, handler: &Handler, Paths { private, .. }: &Paths) -> To
             .push(syn::parse_quote!(for<'__x> #message: #private::WireFor<'__x>)),
     }
     let (impl_generics, _, where_clause) = generics.split_for_impl();
+    let at = paths.at(handler.message_span).private;
     let fns = quote_spanned! {handler.message_span=>
-        <#message as #private::WireFor<'_>>::wire_fns()
+        <#message as #at::WireFor<'_>>::wire_fns()
     };
     quote! {
         #(#cfgs)*

@@ -1,7 +1,7 @@
 //! The roles of a method's parameters, which their types give: an owned one is the message, `&mut`
 //! the context, `&` the reason of a stop.
 
-use syn::{FnArg, ReceiverKind, Signature, Type, spanned::Spanned};
+use syn::{FnArg, ReceiverKind, Signature, Type};
 
 use super::attr::Role;
 use crate::attr::Errors;
@@ -200,6 +200,11 @@ fn never_a_message(ty: &Type) -> Option<String> {
 
 /// A type as its writer would write it.
 pub(super) fn printed(ty: &Type) -> String {
-    let source = ty.span().source_text();
-    source.unwrap_or_else(|| quote::ToTokens::to_token_stream(ty).to_string())
+    let mut text = quote::ToTokens::to_token_stream(ty).to_string();
+    for (spaced, close) in
+        [(" :: ", "::"), (" <", "<"), ("< ", "<"), (" >", ">"), (" ,", ","), ("& ", "&")]
+    {
+        text = text.replace(spaced, close);
+    }
+    text
 }

@@ -19,12 +19,11 @@ pub(super) fn block(block: &ItemImpl, errors: &mut Errors) -> bool {
         errors.at(&block.self_ty, "an actor is a struct or an enum: write its name");
         return false;
     }
-    for lifetime in block.generics.lifetimes() {
-        let text = "an actor owns what it holds: use a type without a lifetime";
-        errors.at(lifetime, text);
-        return false;
+    let lifetime = block.generics.lifetimes().next();
+    if let Some(lifetime) = lifetime {
+        errors.at(lifetime, "an actor owns what it holds: use a type without a lifetime");
     }
-    true
+    lifetime.is_none()
 }
 
 /// What the methods must fulfil together and each by itself.
@@ -73,10 +72,8 @@ fn has_parameters(method: &Method, errors: &mut Errors) -> bool {
 
 fn returns_nothing(method: &Method, text: &str, errors: &mut Errors) -> bool {
     let is_good = is_unit(&method.output);
-    if !is_good {
-        if let ReturnType::Type(_, ty) = &method.output {
-            errors.at(ty, text);
-        }
+    if let (false, ReturnType::Type(_, ty)) = (is_good, &method.output) {
+        errors.at(ty, text);
     }
     is_good
 }

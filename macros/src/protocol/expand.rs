@@ -6,7 +6,8 @@ use super::model::Protocol;
 use crate::paths::Paths;
 
 pub(super) fn expand(protocol: &Protocol, messages: &[&Type]) -> TokenStream {
-    let Paths { private, std } = Paths::new();
+    let paths = Paths::new();
+    let Paths { private, std } = &paths;
     let Protocol { attributes, visibility, ident, .. } = protocol;
     let serves = messages.iter().map(|message| {
         let fns = quote_spanned! {message.span()=>
@@ -29,6 +30,7 @@ pub(super) fn expand(protocol: &Protocol, messages: &[&Type]) -> TokenStream {
     });
     let checks = messages.iter().enumerate().map(|(at, message)| {
         let row = at.to_string();
+        let private = paths.at(message.span()).private;
         quote_spanned! {message.span()=>
             const _: () = #private::assert_wire_name_is_free(__WIRE_NAMES, #row);
         }

@@ -21,13 +21,13 @@ impl Parse for Protocol {
         let ident =
             input.parse().map_err(|error: syn::Error| syn::Error::new(error.span(), how))?;
         if !input.peek(syn::token::Brace) {
-            return Err(input.error(how));
+            return Err(syn::Error::new(input.span(), how));
         }
         let content;
         braced!(content in input);
         let messages = Punctuated::parse_terminated(&content)?;
         if !input.is_empty() {
-            return Err(input.error(how));
+            return Err(syn::Error::new(input.span(), how));
         }
         Ok(Self { attributes, visibility, ident, messages })
     }
