@@ -1,0 +1,44 @@
+//! Memory of the local core and its peers:
+//! `cargo bench --manifest-path benches/Cargo.toml --bench footprint`.
+//!
+//! A program of its own, because an allocator that counts slows those who allocate. It counts what
+//! the whole process allocates, in steady state, and what an idle actor holds.
+
+use std::alloc::System;
+
+use callboard_benches::{
+    figures::shown,
+    row::{PEERS, ROWS},
+    span,
+    table::Table,
+};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Messages of one sample, a multiple of every window.
+const MESSAGES: u64 = 500_000;
+
+fn main() {
+    span::count_allocations(|| ALLOCATOR.stats());
+    let names = PEERS.iter().map(|(name, _)| *name);
+    let mut table = Table::new(["allocations per message"].into_iter().chain(names));
+    for row in &ROWS {
+        if row.key == "spawn" {
+            continue;
+        }
+        let cell = |(_, run): &(_, callboard_benches::row::Runner)| {
+            let per_message = |count: u64| format!("{:.3}", count as f64 / MESSAGES as f64);
+            run(row, MESSAGES).map_or("-".to_owned(), |sample| per_message(sample.allocations))
+        };
+        table.push([row.title.to_owned()].into_iter().chain(PEERS.iter().map(cell)).collect());
+    }
+    let spawn = ROWS.iter().find(|row| row.key == "spawn").expect("there is such a row");
+    let bytes = PEERS.iter().map(|(_, run)| {
+        let sample = run(spawn, spawn.messages).expect("every peer can spawn");
+        shown(sample.bytes as f64 / spawn.messages as f64)
+    });
+    table.push(["bytes per idle actor".to_owned()].into_iter().chain(bytes).collect());
+    println!("{table}");
+}

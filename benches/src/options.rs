@@ -1,0 +1,77 @@
+//! What can be given on the command line.
+
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+use crate::row::{PEERS, ROWS};
+
+/// The options of a run.
+#[derive(Debug)]
+pub struct Options {
+    /// Rows to run, by key; all when there is none.
+    pub rows: Vec<String>,
+    /// Peers to run, by name; all when there is none.
+    pub peers: Vec<String>,
+    /// How often every row is run for every peer.
+    pub rounds: usize,
+    /// By how much the messages of a sample are divided.
+    pub divisor: u64,
+    /// Where the tables are written as markdown.
+    pub markdown: Option<PathBuf>,
+}
+
+/// What `--help` shows.
+pub const HELP: &str = "\
+cargo bench --manifest-path benches/Cargo.toml --bench local -- [options]
+
+  --rows a,b       only these rows: tell, tell-bounded, try-tell, ask, ask-actor, ring, tell-across,
+                   tell-bounded-across, in-flight, yield, yield-tokio, spawn
+  --peers a,b      only these peers: callboard, actix, kameo, ractor, tokio
+  --rounds N       rounds over all rows and peers (7)
+  --quick          a tenth of the messages, 3 rounds: to see that it runs
+  --markdown FILE  also write the tables to a file";
+
+impl Options {
+    /// Reads the command line; nothing when help was asked for.
+    ///
+    /// # Errors
+    /// An argument that is not known, or a value that makes no sense.
+    pub fn read() -> Result<Option<Self>, lexopt::Error> {
+        let mut options =
+            Self { rows: Vec::new(), peers: Vec::new(), rounds: 7, divisor: 1, markdown: None };
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("rows") => {
+                    options.rows = list(&mut parser, &ROWS.map(|row| row.key))?;
+                }
+                Long("peers") => {
+                    options.peers = list(&mut parser, &PEERS.map(|(name, _)| name))?;
+                }
+                Long("rounds") => options.rounds = parser.value()?.parse::<usize>()?.max(1),
+                Long("quick") => (options.rounds, options.divisor) = (3, 10),
+                Long("markdown") => options.markdown = Some(parser.value()?.into()),
+                // Cargo says so to every benchmark.
+                Long("bench") => {}
+                Long("help") => return Ok(None),
+                _ => return Err(argument.unexpected()),
+            }
+        }
+        Ok(Some(options))
+    }
+}
+
+fn list(parser: &mut lexopt::Parser, known: &[&str]) -> Result<Vec<String>, lexopt::Error> {
+    let given = parser.value()?.string()?;
+    let names: Vec<String> = given.split(',').map(|name| name.trim().to_owned()).collect();
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(names),
+        Some(stranger) => Err(format!("{stranger:?} is none of {}", known.join(", ")).into()),
+    }
+}
+
+/// Whether a list of what to run holds a name; an empty one holds every.
+pub fn holds(list: &[String], name: &str) -> bool {
+    list.is_empty() || list.iter().any(|given| given == name)
+}

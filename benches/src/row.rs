@@ -1,0 +1,185 @@
+//! The rows of the table.
+
+use crate::{
+    peer::Peer,
+    peers::{actix::Actix, callboard::Callboard, kameo::Kameo, ractor::Ractor, tokio::Tokio},
+    span::Sample,
+    workload,
+};
+
+/// One workload.
+#[derive(Debug)]
+pub struct Row {
+    /// For `--rows`.
+    pub key: &'static str,
+    /// As the table names it.
+    pub title: &'static str,
+    /// How it is arranged.
+    pub arranged: &'static str,
+    /// Messages, hops or actors of one sample.
+    pub messages: u64,
+    /// Whether it needs a mailbox that holds its bound.
+    needs_bounded: bool,
+    work: Work,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Work {
+    Tell,
+    TellBounded,
+    TryTell,
+    Ask,
+    AskFromActor,
+    Ring,
+    TellAcross,
+    TellBoundedAcross,
+    AsksInFlight,
+    YieldingBare,
+    YieldingTokio,
+    Spawn,
+}
+
+const fn row(
+    key: &'static str,
+    title: &'static str,
+    messages: u64,
+    work: Work,
+    arranged: &'static str,
+) -> Row {
+    let needs_bounded = matches!(work, Work::TellBounded | Work::TryTell | Work::TellBoundedAcross);
+    Row { key, title, arranged, messages, needs_bounded, work }
+}
+
+/// All rows in order.
+pub const ROWS: [Row; 12] = [
+    row(
+        "tell",
+        "tell, one thread",
+        500_000,
+        Work::Tell,
+        "an actor's handler sends 1000, then asks for the total, so that all are handled; the \
+         mailbox holds more",
+    ),
+    row(
+        "tell-bounded",
+        "tell, bounded 1024",
+        500_000,
+        Work::TellBounded,
+        "an actor's handler sends without a pause into a mailbox of 1024 and waits for room (actix: \
+         `try_send`, and a yield to the runtime when it is full)",
+    ),
+    row(
+        "try-tell",
+        "try_tell",
+        500_000,
+        Work::TryTell,
+        "as tell, by the call that never waits, into a mailbox of 1024",
+    ),
+    row(
+        "ask",
+        "ask",
+        200_000,
+        Work::Ask,
+        "a task that is no actor, on the actor's thread, asks one after the other",
+    ),
+    row(
+        "ask-actor",
+        "actor-to-actor ask, one arbiter",
+        200_000,
+        Work::AskFromActor,
+        "an actor's handler asks another actor of its thread, one after the other",
+    ),
+    row(
+        "ring",
+        "ring, per hop",
+        400_000,
+        Work::Ring,
+        "one token goes round 64 actors of one thread",
+    ),
+    row(
+        "tell-across",
+        "tell across threads",
+        500_000,
+        Work::TellAcross,
+        "a task on another thread sends 50 000, then asks for the total; the mailbox holds more",
+    ),
+    row(
+        "tell-bounded-across",
+        "tell across threads, bounded",
+        500_000,
+        Work::TellBoundedAcross,
+        "a task on another thread sends without a pause into a mailbox of 1024",
+    ),
+    row(
+        "in-flight",
+        "64 asks in flight, across threads",
+        128_000,
+        Work::AsksInFlight,
+        "64 tasks on another thread ask, each one after the other",
+    ),
+    row(
+        "yield",
+        "handler that yields once",
+        200_000,
+        Work::YieldingBare,
+        "as tell; the handler wakes its own waker and returns pending once; no other message of \
+         that actor is handled meanwhile (actix: `AtomicResponse`)",
+    ),
+    row(
+        "yield-tokio",
+        "the same by tokio's yield_now",
+        100_000,
+        Work::YieldingTokio,
+        "as before with `tokio::task::yield_now`, which comes back only after the runtime has \
+         looked for I/O",
+    ),
+    row(
+        "spawn",
+        "spawn, per actor",
+        10_000,
+        Work::Spawn,
+        "a task on the actors' thread spawns 10 000 and waits until each has run its start hook",
+    ),
+];
+
+impl Row {
+    /// Whether a peer can run it.
+    fn suits<P: Peer>(&self) -> bool {
+        P::HAS_BOUNDED || !self.needs_bounded
+    }
+
+    /// Runs it once for a peer that is started for it; nothing when the peer has no such thing.
+    pub fn run<P: Peer>(&self, messages: u64) -> Option<Sample> {
+        if !self.suits::<P>() {
+            return None;
+        }
+        let peer = P::start();
+        let work = match self.work {
+            Work::Tell => workload::tell::<P>,
+            Work::TellBounded => workload::tell_bounded,
+            Work::TryTell => workload::try_tell,
+            Work::Ask => workload::ask,
+            Work::AskFromActor => workload::ask_from_actor,
+            Work::Ring => workload::ring,
+            Work::TellAcross => workload::tell_across,
+            Work::TellBoundedAcross => workload::tell_bounded_across,
+            Work::AsksInFlight => workload::asks_in_flight,
+            Work::YieldingBare => workload::yielding_bare,
+            Work::YieldingTokio => workload::yielding_tokio,
+            Work::Spawn => workload::spawn,
+        };
+        Some(work(&peer, messages))
+    }
+}
+
+/// Runs a row once for one peer.
+pub type Runner = fn(&Row, u64) -> Option<Sample>;
+
+/// The peers in the order of the table; callboard is the first.
+pub const PEERS: [(&str, Runner); 5] = [
+    (Callboard::NAME, Row::run::<Callboard>),
+    (Actix::NAME, Row::run::<Actix>),
+    (Kameo::NAME, Row::run::<Kameo>),
+    (Ractor::NAME, Row::run::<Ractor>),
+    (Tokio::NAME, Row::run::<Tokio>),
+];
