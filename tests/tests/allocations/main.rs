@@ -102,10 +102,7 @@ impl Stage {
         count_total
     }
 
-    fn tells<M: Message>(&self, message: impl Fn() -> M) -> u64
-    where
-        M: HandledBy<Counter>,
-    {
+    fn tells<M: HandledBy<Counter>>(&self, message: impl Fn() -> M) -> u64 {
         let counted = self.count(async |counter| {
             for _ in 0..MESSAGES / WINDOW {
                 for _ in 0..WINDOW {
@@ -117,10 +114,7 @@ impl Stage {
         counted.saturating_sub(MESSAGES / WINDOW * PER_ASK)
     }
 
-    fn asks<M: Message>(&self, message: impl Fn() -> M) -> u64
-    where
-        M: HandledBy<Counter>,
-    {
+    fn asks<M: HandledBy<Counter>>(&self, message: impl Fn() -> M) -> u64 {
         self.count(async |counter| {
             for _ in 0..MESSAGES {
                 assert!(counter.ask(message()).await.is_ok());
