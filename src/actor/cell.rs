@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::{
     Actor, ActorOptions, ActorState, Ctx, RestartWhen, Shared, StopReason,
-    control::{Control, Phase},
+    control::{Control, Phase, StopRequest},
     ticks::Ticks,
 };
 use crate::{
@@ -91,43 +91,43 @@ async fn live<A: Actor, F: Fn() -> A>(
     receiver: &mut Receiver<A::Inbox>,
     ctx: &mut Ctx<A>,
 ) -> StopReason {
+    let control = &shared.control;
+    let mut drain = None;
     if let Some(prologue) = prologue {
-        if let Err(error) = prologue(ctx.addr()).await {
-            return StopReason::StartFailed(error.to_string());
+        if let Err(reason) = prepare(prologue, shared, options, ctx, &mut drain).await {
+            return reason;
         }
     }
     let mut intensity = Intensity::new(options.restart_max, options.restart_within);
     let mut backoff = Backoff::new(options.backoff.0, options.backoff.1);
     let mut is_first = true;
     loop {
-        let ended = incarnation::<A, F>(shared, factory, options, receiver, ctx).await;
+        let ended = incarnation::<A, F>(shared, factory, options, receiver, ctx, &mut drain).await;
         let failure = match ended {
-            Ended::Stopped => match after_stop(&shared.control, options) {
-                Some(reason) => return reason,
-                None => {
-                    shared.control.clear_request();
-                    is_first = false;
-                    continue;
-                }
-            },
+            // It is to be built again, unless somebody else told it to stop meanwhile.
+            Ended::Stopped if control.phase() == Phase::Leave => BY_ITSELF.to_owned(),
+            Ended::Stopped => return reason_of_stop(control),
+            Ended::StartFailed(_) if is_first && control.phase() == Phase::Kill => {
+                return reason_of_stop(control);
+            }
             Ended::StartFailed(reason) if is_first => return StopReason::StartFailed(reason),
-            Ended::StartFailed(reason) | Ended::Panicked(reason) => reason,
+            Ended::StartFailed(reason) | Ended::Panicked(reason) => {
+                failed(shared, ctx, &reason);
+                if options.restart_when == RestartWhen::Never {
+                    return StopReason::Failed(reason);
+                }
+                reason
+            }
         };
         is_first = false;
-        if let Some(received) = ctx.take_received() {
-            received.delivery.conclude(Conclusion::Panicked);
-        }
-        tracing::error!(
-            actor = shared.name(), handling = ctx.in_hand(), reason = %failure,
-            "an actor failed"
-        );
-        if options.restart_when == RestartWhen::Never {
-            return StopReason::Failed(failure);
-        }
-        if let Some(request) = shared.control.request() {
-            return request.reason;
-        }
         let now = Instant::now();
+        if let Some(request) = standing_request(control, options) {
+            let may_go_on = control.phase() != Phase::Kill && intensity.permits(now);
+            if !may_go_on || !has_accepted(shared, receiver) {
+                return request.reason;
+            }
+            continue;
+        }
         if intensity.is_calm(now) {
             backoff.reset();
         }
@@ -136,28 +136,71 @@ async fn live<A: Actor, F: Fn() -> A>(
         }
         let wait = backoff.next(fastrand::f64());
         tracing::warn!(actor = shared.name(), ?wait, "the actor is built again");
-        shared.control.set_state(ActorState::Restarting);
-        if let Some(reason) = wait_or_stop(shared, wait).await {
-            return reason;
+        control.set_state(ActorState::Restarting);
+        if wait_or_stop(shared, wait).await && !has_accepted(shared, receiver) {
+            return reason_of_stop(control);
         }
     }
 }
 
-/// What follows an orderly end: the reason, or nothing when the actor is to be built again.
-fn after_stop(control: &Control, options: &ActorOptions) -> Option<StopReason> {
-    let reason = control.request().map_or(StopReason::Finished, |request| request.reason);
-    let again = reason == StopReason::Finished && options.restart_when == RestartWhen::Always;
-    (!again).then_some(reason)
+/// The failure of an actor that stops by itself too often.
+const BY_ITSELF: &str = "it stopped by itself";
+
+/// Runs what comes before the first start.
+async fn prepare<A: Actor>(
+    prologue: Prologue<A>,
+    shared: &Arc<Shared<A::Inbox>>,
+    options: &ActorOptions,
+    ctx: &Ctx<A>,
+    drain: &mut Option<Pin<Box<Sleep>>>,
+) -> Result<(), StopReason> {
+    let addr = ctx.addr();
+    let inner = pin!(async move { prologue(addr).await });
+    let inner = pin!(Abortable { inner, control: &shared.control });
+    match (Guarded { inner, shared, options, drain }).await {
+        Ok(Some(Ok(()))) => Ok(()),
+        Ok(Some(Err(error))) => Err(StopReason::StartFailed(error.to_string())),
+        Ok(None) => Err(reason_of_stop(&shared.control)),
+        Err(panic) => Err(StopReason::StartFailed(panic_text(&*panic))),
+    }
 }
 
-/// Waits before a restart; gives the reason of a stop that came meanwhile.
-async fn wait_or_stop<I: Send + 'static>(shared: &Shared<I>, wait: Duration) -> Option<StopReason> {
+/// Tells of a failure: the sender of the message in hand, if it came from another process, and the
+/// log.
+fn failed<A: Actor>(shared: &Shared<A::Inbox>, ctx: &mut Ctx<A>, reason: &str) {
+    if let Some(received) = ctx.take_received() {
+        received.delivery.conclude(Conclusion::Panicked);
+    }
+    tracing::error!(actor = shared.name(), handling = ctx.in_hand(), reason, "an actor failed");
+}
+
+fn reason_of_stop(control: &Control) -> StopReason {
+    control.request().map_or(StopReason::Finished, |request| request.reason)
+}
+
+/// The request to stop that a restart does not answer.
+fn standing_request(control: &Control, options: &ActorOptions) -> Option<StopRequest> {
+    let request = control.request()?;
+    if request.reason == StopReason::Finished && options.restart_when == RestartWhen::Always {
+        control.clear_request();
+        return control.request();
+    }
+    Some(request)
+}
+
+/// Whether an actor that is to stop has accepted something that it did not come to: then it is built
+/// once more, to work that off. It takes no more from here on.
+fn has_accepted<I: Send + 'static>(shared: &Shared<I>, receiver: &Receiver<I>) -> bool {
+    shared.mailbox.close();
+    !receiver.is_empty() || !shared.mailbox.is_empty()
+}
+
+/// Waits before a restart. True when it is told to stop meanwhile.
+async fn wait_or_stop<I: Send + 'static>(shared: &Shared<I>, wait: Duration) -> bool {
     let mut sleep = pin!(shared.timer().sleep(wait));
-    poll_fn(|cx| {
-        if let Some(request) = shared.control.take_signal() {
-            return Poll::Ready(Some(request.reason));
-        }
-        sleep.as_mut().poll(cx).map(|()| None)
+    poll_fn(|cx| match shared.control.is_signalled() {
+        true => Poll::Ready(true),
+        false => sleep.as_mut().poll(cx).map(|()| false),
     })
     .await
 }
@@ -198,9 +241,10 @@ async fn incarnation<A: Actor, F: Fn() -> A>(
     options: &ActorOptions,
     receiver: &mut Receiver<A::Inbox>,
     ctx: &mut Ctx<A>,
+    drain: &mut Option<Pin<Box<Sleep>>>,
 ) -> Ended {
     let inner = pin!(handle_all::<A, F>(shared, factory, options, receiver, ctx));
-    let guarded = Guarded { inner, shared, options, drain: None };
+    let guarded = Guarded { inner, shared, options, drain };
     match guarded.await {
         Ok(Ok(())) => Ended::Stopped,
         Ok(Err(error)) => Ended::StartFailed(error.to_string()),
@@ -222,6 +266,7 @@ async fn handle_all<A: Actor, F: Fn() -> A>(
         None => return Err("it was stopped before it had started".into()),
     }
     ctx.ticks = Ticks::start(A::__ticks(), shared.timer());
+    shared.control.mark_started();
     if shared.control.phase() == Phase::Run {
         shared.control.set_state(ActorState::Running);
     }
@@ -230,6 +275,12 @@ async fn handle_all<A: Actor, F: Fn() -> A>(
     while let Some(tick) = ready(shared, receiver, ctx, &mut left).await {
         if let Some(index) = tick {
             Abortable { inner: pin!(actor.__handle(A::__tick(index), ctx)), control }.await;
+            left = left.saturating_sub(1);
+            // A timer whose handler takes as long as its period is due again at once: messages have
+            // their turn in between.
+            if receiver.is_empty() {
+                receiver.refill(&shared.mailbox);
+            }
         }
         while left > 0 {
             let Some(inbox) = receiver.pop(&shared.mailbox) else { break };
@@ -247,7 +298,7 @@ async fn handle_all<A: Actor, F: Fn() -> A>(
     // What a dropped handler left behind: nobody can say how far it came.
     drop(ctx.take_received());
     ctx.enter("stopped");
-    let reason = control.request().map_or(StopReason::Finished, |request| request.reason);
+    let reason = reason_of_stop(control);
     let hook = actor.__stopped(ctx, &reason);
     if time_limited(hook, shared.timer().sleep(options.drain)).await.is_none() {
         tracing::warn!(actor = shared.name(), "the stopped hook did not end in time");
@@ -325,7 +376,8 @@ struct Guarded<'a, F, I> {
     inner: Pin<&'a mut F>,
     shared: &'a Shared<I>,
     options: &'a ActorOptions,
-    drain: Option<Pin<Box<Sleep>>>,
+    /// Outlives an incarnation that fails while it drains.
+    drain: &'a mut Option<Pin<Box<Sleep>>>,
 }
 
 impl<F, I: Send + 'static> Guarded<'_, F, I> {
@@ -339,13 +391,13 @@ impl<F, I: Send + 'static> Guarded<'_, F, I> {
         control.set_phase(Phase::Drain);
         control.set_state(ActorState::Stopping);
         let limit = drain.unwrap_or(self.options.drain);
-        self.drain = Some(Box::pin(self.shared.timer().sleep(limit)));
+        *self.drain = Some(Box::pin(self.shared.timer().sleep(limit)));
     }
 
     fn keep_time(&mut self, cx: &mut Context<'_>) {
-        let Some(drain) = &mut self.drain else { return };
+        let Some(drain) = self.drain.as_mut() else { return };
         if drain.as_mut().poll(cx).is_ready() {
-            self.drain = None;
+            *self.drain = None;
             tracing::warn!(
                 actor = self.shared.name(),
                 "a stopping actor did not work off its mailbox in time"

@@ -1,4 +1,6 @@
 use std::{
+    future::Future,
+    pin::Pin,
     sync::atomic::{AtomicBool, AtomicU8, Ordering},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -42,9 +44,68 @@ pub(super) struct Control {
 struct Inner {
     state: ActorState,
     request: Option<StopRequest>,
+    /// What came after the actor's own request to stop, which a restart may answer.
+    later: Option<StopRequest>,
+    /// Set once, when the first start succeeded.
+    started: bool,
     /// Set once, when the actor has ended for good.
     ended: Option<StopReason>,
-    listeners: Vec<Waker>,
+    listeners: Vec<(u64, Waker)>,
+    last_listener: u64,
+}
+
+/// What a waiter may look at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) started: bool,
+    pub(super) ended: Option<&'a StopReason>,
+}
+
+/// A future of something that happens to an actor. Dropped, it waits no more.
+pub(super) struct Listening<'a, F> {
+    control: &'a Control,
+    pick: F,
+    listener: Option<u64>,
+}
+
+impl<T, F: Fn(Seen<'_>) -> Option<T> + Unpin> Future for Listening<'_, F> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let this = &mut *self;
+        // Cloned here, and who was noted before is dropped after the lock is released.
+        let mut waker = Some(cx.waker().clone());
+        let mut inner = this.control.inner.lock();
+        let seen = Seen { started: inner.started, ended: inner.ended.as_ref() };
+        if let Some(picked) = (this.pick)(seen) {
+            return Poll::Ready(picked);
+        }
+        let Some(fresh) = waker.take() else { return Poll::Pending };
+        let noted = inner.listeners.iter_mut().find(|(id, _)| Some(*id) == this.listener);
+        match noted {
+            Some((_, noted)) => waker = Some(std::mem::replace(noted, fresh)),
+            None => {
+                inner.last_listener += 1;
+                let id = inner.last_listener;
+                inner.listeners.push((id, fresh));
+                this.listener = Some(id);
+            }
+        }
+        drop(inner);
+        drop(waker);
+        Poll::Pending
+    }
+}
+
+impl<F> Drop for Listening<'_, F> {
+    fn drop(&mut self) {
+        let Some(listener) = self.listener else { return };
+        let mut inner = self.control.inner.lock();
+        let at = inner.listeners.iter().position(|(id, _)| *id == listener);
+        let forgotten = at.map(|at| inner.listeners.swap_remove(at));
+        drop(inner);
+        drop(forgotten);
+    }
 }
 
 impl Control {
@@ -55,16 +116,26 @@ impl Control {
             inner: Mutex::new(Inner {
                 state: ActorState::Starting,
                 request: None,
+                later: None,
+                started: false,
                 ended: None,
                 listeners: Vec::new(),
+                last_listener: 0,
             }),
         }
     }
 
-    /// Asks the actor to stop. The first request counts. False when there was one, or it has ended.
+    /// Asks the actor to stop. The first request counts, but for an actor that is built again after
+    /// it stopped by itself. False when there was one, or it has ended.
     pub(super) fn request_stop(&self, request: StopRequest) -> bool {
         let mut inner = self.inner.lock();
-        if inner.request.is_some() || inner.ended.is_some() {
+        if inner.ended.is_some() {
+            return false;
+        }
+        if let Some(standing) = &inner.request {
+            if standing.reason == StopReason::Finished && inner.later.is_none() {
+                inner.later = Some(request);
+            }
             return false;
         }
         inner.request = Some(request);
@@ -82,14 +153,22 @@ impl Control {
         self.inner.lock().request.clone()
     }
 
+    /// Whether a request came that was not taken yet.
+    pub(super) fn is_signalled(&self) -> bool {
+        self.signalled.load(Ordering::Relaxed)
+    }
+
     /// The request that stands.
     pub(super) fn request(&self) -> Option<StopRequest> {
         self.inner.lock().request.clone()
     }
 
-    /// Forgets a request that a restart has answered.
+    /// Forgets a request that a restart answers; what came after it stands now.
     pub(super) fn clear_request(&self) {
-        self.inner.lock().request = None;
+        let mut inner = self.inner.lock();
+        inner.request = inner.later.take().filter(|later| later.reason != StopReason::Finished);
+        self.signalled.store(inner.request.is_some(), Ordering::Release);
+        drop(inner);
         self.phase.store(Phase::Run as u8, Ordering::Relaxed);
     }
 
@@ -117,7 +196,18 @@ impl Control {
             inner.state = state;
             std::mem::take(&mut inner.listeners)
         };
-        listeners.into_iter().for_each(Waker::wake);
+        listeners.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    pub(super) fn mark_started(&self) {
+        let listeners = {
+            let mut inner = self.inner.lock();
+            if std::mem::replace(&mut inner.started, true) {
+                return;
+            }
+            std::mem::take(&mut inner.listeners)
+        };
+        listeners.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     pub(super) fn end(&self, reason: StopReason) {
@@ -129,21 +219,29 @@ impl Control {
         self.inner.lock().ended.clone()
     }
 
-    /// Waits for a state for which `pick` gives something.
-    pub(super) fn poll_state<T>(
-        &self,
-        cx: &Context<'_>,
-        pick: impl FnOnce(ActorState, Option<&StopReason>) -> Option<T>,
-    ) -> Poll<T> {
-        let mut inner = self.inner.lock();
-        match pick(inner.state, inner.ended.as_ref()) {
-            Some(picked) => Poll::Ready(picked),
-            None => {
-                if !inner.listeners.iter().any(|waker| waker.will_wake(cx.waker())) {
-                    inner.listeners.push(cx.waker().clone());
-                }
-                Poll::Pending
-            }
+    /// Waits until `pick` gives something.
+    pub(super) fn listen<T, F>(&self, pick: F) -> Listening<'_, F>
+    where
+        F: Fn(Seen<'_>) -> Option<T> + Unpin,
+    {
+        Listening { control: self, pick, listener: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_that_gives_up_is_forgotten() {
+        let control = Control::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            let mut listening = control.listen(|seen| seen.ended.cloned());
+            assert!(Pin::new(&mut listening).poll(&mut cx).is_pending());
+            assert!(Pin::new(&mut listening).poll(&mut cx).is_pending());
+            assert_eq!(control.inner.lock().listeners.len(), 1);
         }
+        assert!(control.inner.lock().listeners.is_empty());
     }
 }

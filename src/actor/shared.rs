@@ -1,5 +1,4 @@
 use std::{
-    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -121,19 +120,16 @@ impl<I: Send + 'static> Shared<I> {
     }
 
     pub(crate) async fn started(&self) -> Result<(), Failure> {
-        let ended = poll_fn(|cx| {
-            self.control.poll_state(cx, |state, _| match state {
-                ActorState::Starting => None,
-                ActorState::Stopped => Some(true),
-                _ => Some(false),
-            })
-        })
-        .await;
+        let listening = self.control.listen(|seen| match seen.ended {
+            Some(_) => Some(true),
+            None => seen.started.then_some(false),
+        });
+        let ended = listening.await;
         if ended { Err(self.stopped_failure()) } else { Ok(()) }
     }
 
     pub(crate) async fn stopped(&self) -> StopReason {
-        poll_fn(|cx| self.control.poll_state(cx, |_, ended| ended.cloned())).await
+        self.control.listen(|seen| seen.ended.cloned()).await
     }
 }
 

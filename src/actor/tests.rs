@@ -41,6 +41,7 @@ impl Message for Sleep {
 struct Counter {
     total: u64,
     ticks: u64,
+    tick_takes: Duration,
 }
 
 impl Counter {
@@ -55,6 +56,7 @@ impl Counter {
     }
 
     async fn tick(&mut self) {
+        tokio::time::sleep(self.tick_takes).await;
         self.ticks += 1;
     }
 }
@@ -396,5 +398,155 @@ fn an_actor_that_comes_while_all_are_leaving_leaves_too() {
         let counter = spawn(&host);
         assert_eq!(counter.stopped().await.expect("a local actor"), StopReason::Shutdown);
         host.emptied().await;
+    });
+}
+
+/// Stops the actor from within; `also_told` stops it by its address right after.
+struct Quit {
+    also_told: bool,
+}
+
+impl Message for Quit {
+    type Reply = ();
+    type Error = std::convert::Infallible;
+    type Outcome = ();
+    const NAME: &'static str = "Quit";
+    const VERSION: u32 = 1;
+    fn into_result(outcome: ()) -> Result<(), Self::Error> {
+        Ok(outcome)
+    }
+}
+
+impl Handler<Quit> for Counter {
+    async fn handle(&mut self, Quit { also_told }: Quit, ctx: &mut Ctx<Self>) {
+        ctx.stop();
+        if also_told {
+            ctx.addr().stop().expect("a local actor");
+        }
+    }
+}
+
+fn spawn_always(host: &Arc<HostShared>) -> Addr<Counter> {
+    let mut options = SpawnOptions::new();
+    options.options = options.options.restart_when(RestartWhen::Always);
+    spawn_on(host, Counter::default, options)
+}
+
+#[test]
+fn an_actor_that_is_always_built_again_keeps_its_queue_and_is_built_again() {
+    with_host(async |host| {
+        let counter = spawn_always(&host);
+        assert_eq!(counter.ask(Add(2)).await.expect("an answer"), 2);
+        counter.ask(Quit { also_told: false }).await.expect("an answer");
+        assert_eq!(counter.ask(Add(1)).await.expect("the next incarnation"), 1);
+        counter.stop().expect("a local actor");
+        assert_eq!(counter.stopped().await.expect("a local actor"), StopReason::Requested);
+    });
+}
+
+#[test]
+fn a_stop_is_not_lost_in_a_restart() {
+    with_host(async |host| {
+        let counter = spawn_always(&host);
+        let quit = counter.ask(Quit { also_told: true });
+        let (quit, last) = tokio::join!(quit, counter.ask(Add(1)));
+        quit.expect("an answer");
+        assert_eq!(last.expect("it was accepted before the stop"), 1);
+        let stopped = tokio::time::timeout(Duration::from_secs(60), counter.stopped()).await;
+        assert_eq!(stopped.expect("it stops").expect("a local actor"), StopReason::Requested);
+    });
+}
+
+#[test]
+fn an_actor_that_stops_by_itself_again_and_again_ends() {
+    with_host(async |host| {
+        let counter = spawn_always(&host);
+        for _ in 0..6 {
+            counter.tell(Quit { also_told: false }).await.expect("room in time");
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+        let reason = counter.stopped().await.expect("a local actor");
+        assert!(matches!(reason, StopReason::TooManyRestarts(_)), "{reason}");
+    });
+}
+
+#[test]
+fn an_actor_has_started_when_its_factory_has_succeeded() {
+    with_host(async |host| {
+        let built = std::sync::atomic::AtomicU32::new(0);
+        let factory = move || {
+            let nth = built.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            assert!(nth > 0, "the first is no good");
+            Counter::default()
+        };
+        let counter = spawn_on(&host, factory, SpawnOptions::new());
+        counter.started().await.expect("the second is good");
+        assert_eq!(counter.state(), Some(ActorState::Running));
+    });
+}
+
+#[test]
+fn what_was_accepted_is_worked_off_when_it_is_stopped_between_two_incarnations() {
+    with_host(async |host| {
+        let counter = spawn(&host);
+        counter.ask(Add(13)).await.expect_err("it panics");
+        let (answer, ()) = tokio::join!(counter.ask(Add(5)), async {
+            tokio::task::yield_now().await;
+            assert_eq!(counter.state(), Some(ActorState::Restarting));
+            counter.stop().expect("a local actor");
+        });
+        assert_eq!(answer.expect("it was accepted before the stop"), 5);
+        assert_eq!(counter.stopped().await.expect("a local actor"), StopReason::Requested);
+    });
+}
+
+#[test]
+fn a_panic_while_it_drains_does_not_drop_what_was_accepted() {
+    with_host(async |host| {
+        let counter = spawn(&host);
+        counter.try_tell(Sleep(Duration::from_secs(1))).expect("room");
+        counter.try_tell(Add(13)).expect("room");
+        let (answer, ()) = tokio::join!(counter.ask(Add(5)), async {
+            tokio::task::yield_now().await;
+            counter.stop().expect("a local actor");
+        });
+        assert_eq!(answer.expect("it was accepted before the stop"), 5);
+        assert_eq!(counter.stopped().await.expect("a local actor"), StopReason::Requested);
+    });
+}
+
+#[test]
+fn a_timer_that_takes_longer_than_its_period_leaves_room_for_messages() {
+    with_host(async |host| {
+        let tick_takes = Duration::from_secs(40);
+        let factory = move || Counter { tick_takes, ..Counter::default() };
+        let counter = spawn_on(&host, factory, SpawnOptions::new());
+        tokio::time::sleep(Duration::from_secs(31)).await;
+        let answer = counter.ask(Add(1)).timeout(Duration::from_secs(120)).await;
+        assert_eq!(answer.expect("between two ticks"), 1);
+    });
+}
+
+#[test]
+fn an_actor_stops_while_its_prologue_hangs() {
+    with_host(async |host| {
+        let mut options = SpawnOptions::<Counter>::new();
+        options.prologue = Some(Box::new(|_| Box::pin(std::future::pending())));
+        let counter = spawn_on(&host, Counter::default, options);
+        tokio::task::yield_now().await;
+        counter.stop().expect("a local actor");
+        let stopped = tokio::time::timeout(Duration::from_secs(60), counter.stopped()).await;
+        assert_eq!(stopped.expect("it stops").expect("a local actor"), StopReason::Requested);
+    });
+}
+
+#[test]
+fn a_prologue_that_panics_is_a_failed_start() {
+    with_host(async |host| {
+        let mut options = SpawnOptions::<Counter>::new();
+        options.prologue = Some(Box::new(|_| panic!("no")));
+        let counter = spawn_on(&host, Counter::default, options);
+        let failure = counter.started().await.expect_err("it can't start");
+        assert!(matches!(failure.kind(), FailureKind::StartFailed { .. }));
     });
 }

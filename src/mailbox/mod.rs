@@ -258,6 +258,11 @@ impl<T> Mailbox<T> {
         self.queue.lock().items.len() + self.in_hand.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing waits but what the owner has in hand.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.lock().items.is_empty()
+    }
+
     pub(crate) fn limits(&self) -> MailboxLimits {
         self.queue.lock().limits
     }
