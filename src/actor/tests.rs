@@ -550,3 +550,43 @@ fn a_prologue_that_panics_is_a_failed_start() {
         assert!(matches!(failure.kind(), FailureKind::StartFailed { .. }));
     });
 }
+
+#[test]
+fn a_send_that_is_over_holds_nothing_while_its_future_is_kept() {
+    with_host(async |host| {
+        let counter = spawn(&host);
+        counter.try_tell(Sleep(Duration::from_secs(100))).expect("room");
+        tokio::task::yield_now().await;
+        let mut unheard = Box::pin(counter.ask(Add(100)).timeout(Duration::from_secs(1)));
+        unheard.as_mut().await.expect_err("the handler before it takes longer");
+        for _ in 0..3 {
+            counter.try_tell(Add(1)).expect("room for three more");
+        }
+        let mut asked = Box::pin(counter.ask(Add(100)).timeout(Duration::from_secs(1)));
+        asked.as_mut().await.expect_err("no room in time");
+        let mut told = Box::pin(counter.tell(Add(100)));
+        told.as_mut().await.expect_err("no room in time");
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        for _ in 0..4 {
+            counter.try_tell(Add(1)).expect("room for four");
+        }
+        assert_eq!(counter.ask(Add(0)).await.expect("an answer"), 7);
+        drop((unheard, asked, told));
+    });
+}
+
+#[test]
+fn an_asker_whose_message_made_room_is_told_so() {
+    with_host(async |host| {
+        let mut options = SpawnOptions::<Counter>::new();
+        options.options =
+            options.options.mailbox_overflow(crate::Overflow::DropOldest).mailbox_capacity(1);
+        let counter = spawn_on(&host, Counter::default, options);
+        let (asked, ()) = tokio::join!(counter.ask(Add(1)), async {
+            counter.try_tell(Add(2)).expect("the oldest makes room");
+        });
+        let failure = asked.expect_err("it made room");
+        let kind = failure.failure().map(crate::Failure::kind);
+        assert!(matches!(kind, Some(FailureKind::MailboxFull { .. })), "{kind:?}");
+    });
+}

@@ -18,7 +18,7 @@ use super::{
     with_context,
 };
 use crate::{
-    actor::{HandledBy, Handlers, Shared, WireFns},
+    actor::{ActorState, HandledBy, Handlers, Shared, WireFns},
     error::{AskError, Delivery, Failure, FailureKind},
     mailbox::{Refusal, Ticket},
     message::{Envelope, Message, NoReply, ReplyTo},
@@ -46,8 +46,8 @@ type Answer<M> = Result<<M as Message>::Outcome, NoReply>;
 
 enum State<M: Message> {
     New,
-    /// In the line for room.
-    Waiting(Option<Ticket>),
+    /// In the line for room, with the size that the message had when it joined.
+    Waiting(Option<Ticket>, usize),
     /// In the mailbox, or in the handler.
     Sent(AsyncReceiver<Answer<M>>),
     Remote(BoxFuture<'static, Result<RemoteReply, Failure>>),
@@ -87,7 +87,11 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         shared: &Arc<Shared<A::Inbox>>,
         cx: &mut Context<'_>,
     ) -> Result<(), Failure> {
-        let size = self.message.as_ref().expect("an ask is polled until it is ready").size_bytes();
+        let unsent = self.message.as_ref().expect("an ask is polled until it is ready");
+        let size = match self.state {
+            State::Waiting(_, size) => size,
+            _ => unsent.size_bytes(),
+        };
         let (asker, answer) = oneshot::async_channel();
         let mut asker = Some(asker);
         let (message, wrap) = (&mut self.message, self.wrap);
@@ -96,7 +100,9 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
             wrap(Envelope { message, reply: asker.take().map_or(ReplyTo::NOBODY, ReplyTo::asker) })
         };
         let pushed = match &mut self.state {
-            State::Waiting(ticket) => shared.mailbox.push_or_wait(size, ticket, cx.waker(), make),
+            State::Waiting(ticket, _) => {
+                shared.mailbox.push_or_wait(size, ticket, cx.waker(), make)
+            }
             _ => shared.mailbox.try_push(size, make),
         };
         match pushed {
@@ -105,9 +111,9 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
                 self.state = State::Sent(answer);
                 Ok(())
             }
-            Err(Refusal::Full) if matches!(self.state, State::Waiting(_)) => Ok(()),
+            Err(Refusal::Full) if matches!(self.state, State::Waiting(..)) => Ok(()),
             Err(Refusal::Full) if !may_not_wait(shared, cx) => {
-                self.state = State::Waiting(None);
+                self.state = State::Waiting(None, size);
                 self.send(shared, cx)
             }
             Err(refusal) => Err(refused(shared, refusal, size)),
@@ -172,19 +178,38 @@ pub(crate) fn no_outcome<I: Send + 'static>(shared: &Shared<I>, why: NoReply) ->
         NoReply::Panicked => FailureKind::Panicked.into(),
         NoReply::Unanswered => FailureKind::Unanswered.into(),
         NoReply::Displaced => FailureKind::MailboxFull { actor: actor(), retry_after: None }.into(),
+        // Dropped unhandled by an actor that lives: it had to make room.
+        NoReply::Stopped if shared.state() != ActorState::Stopped => {
+            no_outcome(shared, NoReply::Displaced)
+        }
         NoReply::Stopped | NoReply::StartFailed => shared.stopped_failure(),
     }
 }
 
 impl<A: Handlers, M: Message> Ask<'_, A, M> {
+    /// Lets go of everything, whether this future is dropped now or kept: its place in the line,
+    /// and the end by which the actor sees that nobody waits any more.
+    #[inline]
+    fn end(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::New);
+        if let (State::Waiting(Some(ticket), _), Place::Here(shared)) = (state, &self.addr.place) {
+            shared.mailbox.leave(ticket);
+        }
+        self.message = None;
+    }
+
     /// The outcome as the handler returned it.
     #[inline]
     pub(crate) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<M>> {
         let addr = self.addr;
-        match &addr.place {
+        let polled = match &addr.place {
             Place::Here(shared) => self.poll_here(shared, cx),
             Place::Elsewhere(sink) => self.poll_remote(sink, cx),
+        };
+        if polled.is_ready() {
+            self.end();
         }
+        polled
     }
 }
 
@@ -203,7 +228,8 @@ impl<A: Handlers, M: Message> Future for Ask<'_, A, M> {
 impl<A: Handlers, M: Message> Drop for Ask<'_, A, M> {
     #[inline]
     fn drop(&mut self) {
-        if let (State::Waiting(Some(ticket)), Place::Here(shared)) = (&self.state, &self.addr.place)
+        if let (State::Waiting(Some(ticket), _), Place::Here(shared)) =
+            (&self.state, &self.addr.place)
         {
             shared.mailbox.leave(*ticket);
         }

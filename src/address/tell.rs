@@ -43,6 +43,8 @@ enum State {
 /// A place in the line for room.
 pub(super) struct Waiting {
     pub(super) ticket: Option<Ticket>,
+    /// As the message said when it joined: room is promised for that.
+    size: usize,
     limit: Pin<Box<Sleep>>,
 }
 
@@ -57,7 +59,19 @@ impl<'a, A: Handlers, M: HandledBy<A>> Tell<'a, A, M> {
 }
 
 impl<A: Handlers, M: Message> Tell<'_, A, M> {
+    /// Gives up the place in the line, if there is one.
+    #[inline]
+    fn leave(&mut self) {
+        if let (State::Waiting(waiting), Place::Here(shared)) = (&mut self.state, &self.addr.place)
+        {
+            if let Some(ticket) = waiting.ticket.take() {
+                shared.mailbox.leave(ticket);
+            }
+        }
+    }
+
     fn refuse(&mut self, failure: Failure) -> Poll<Result<(), TellError<M>>> {
+        self.leave();
         let message = self.message.take().expect("a refused message was not moved");
         Poll::Ready(Err(TellError::new(message, failure)))
     }
@@ -74,7 +88,7 @@ impl<A: Handlers, M: Message> Tell<'_, A, M> {
                 return self.refuse(refused(shared, Refusal::Full, size));
             }
             let limit = Box::pin(shared.timer().sleep(SEND_TIMEOUT));
-            self.state = State::Waiting(Box::new(Waiting { ticket: None, limit }));
+            self.state = State::Waiting(Box::new(Waiting { ticket: None, size, limit }));
         }
         let State::Waiting(waiting) = &mut self.state else {
             unreachable!("a tell that waits is in the line");
@@ -135,10 +149,11 @@ impl<A: Handlers, M: Message> Future for Tell<'_, A, M> {
             Place::Here(shared) => shared,
             Place::Elsewhere(sink) => return this.poll_remote(sink, cx),
         };
-        let size = this.message.as_ref().expect("a tell is polled until it is ready").size_bytes();
-        if let State::Waiting(_) = this.state {
+        if let State::Waiting(waiting) = &this.state {
+            let size = waiting.size;
             return this.wait(shared, size, cx);
         }
+        let size = this.message.as_ref().expect("a tell is polled until it is ready").size_bytes();
         let (message, wrap) = (&mut this.message, this.wrap);
         let pushed = shared.mailbox.try_push(size, || {
             let message = message.take().expect("a message is moved once");
@@ -158,11 +173,7 @@ impl<A: Handlers, M: Message> Future for Tell<'_, A, M> {
 impl<A: Handlers, M: Message> Drop for Tell<'_, A, M> {
     #[inline]
     fn drop(&mut self) {
-        if let (State::Waiting(waiting), Place::Here(shared)) = (&self.state, &self.addr.place) {
-            if let Some(ticket) = waiting.ticket {
-                shared.mailbox.leave(ticket);
-            }
-        }
+        self.leave();
     }
 }
 
