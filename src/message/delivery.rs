@@ -1,6 +1,7 @@
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::error::{Failure, FailureKind};
 
@@ -44,12 +45,30 @@ pub struct RemoteDelivery {
     sink: Option<Arc<dyn DeliverySink>>,
     index: u32,
     begun: bool,
+    place: Option<Place>,
 }
+
+/// Where whoever has no room for a message leaves the room that it grants to it later. It goes with
+/// the message: whatever becomes of that, the room is used or given back.
+pub(crate) type Place = Arc<Mutex<Option<Box<dyn Any + Send>>>>;
 
 impl RemoteDelivery {
     /// The way back of message `index` of the frame that `sink` stands for.
     pub fn new(sink: Arc<dyn DeliverySink>, index: u32) -> Self {
-        Self { sink: Some(sink), index, begun: false }
+        Self { sink: Some(sink), index, begun: false, place: None }
+    }
+
+    /// The place for room, made when it is first needed.
+    pub(crate) fn place(&mut self) -> Place {
+        self.place.get_or_insert_with(Place::default).clone()
+    }
+
+    pub(crate) fn take_place(&mut self) -> Option<Place> {
+        self.place.take()
+    }
+
+    pub(crate) fn put_place(&mut self, place: Option<Place>) {
+        self.place = place;
     }
 
     /// Notes that a handler begins: from here on nobody can say that the message was not handled.

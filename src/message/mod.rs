@@ -6,6 +6,7 @@ mod delivery;
 mod envelope;
 mod traits;
 
+pub(crate) use delivery::Place;
 pub use delivery::{Conclusion, DeliverySink, RemoteDelivery};
 pub(crate) use envelope::send;
 #[doc(hidden)]

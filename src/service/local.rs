@@ -11,7 +11,6 @@ use std::{
 
 use arc_swap::ArcSwap;
 use futures_util::future::{BoxFuture, select_all};
-use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
     error::{Failure, FailureKind},
     id::ActorId,
     mailbox::{Refusal, Ticket},
+    message::Place,
 };
 
 /// An actor of this process as the bus and the router see it: without its type.
@@ -33,8 +33,6 @@ pub(crate) trait LocalActor: Send + Sync {
     fn recipient(&self, message: TypeId) -> Option<Box<dyn Any + Send + Sync>>;
     /// Its `Addr`, behind `Any`.
     fn addr(&self) -> Box<dyn Any>;
-    /// Gives back room that was granted to readers which did not come for it.
-    fn release_room(&self);
 }
 
 /// [`LocalActor`] for an actor type.
@@ -42,7 +40,6 @@ pub(crate) struct LocalActorOf<A: Handlers> {
     addr: Addr<A>,
     shared: Arc<Shared<A::Inbox>>,
     table: Arc<Table<A>>,
-    grants: Arc<Grants>,
     context: CodecContext,
 }
 
@@ -52,11 +49,22 @@ pub(crate) struct Table<A: Handlers> {
     by_name: FxHashMap<&'static str, Vec<usize>>,
 }
 
-/// Room that was granted to a reader which waited for it, until its next offer uses it. Without it
+/// Room that was granted to a message which waited for it, until it is offered again. Without it
 /// senders in the same process that always have a line in front of the mailbox could keep the
-/// readers out for ever.
-#[derive(Default)]
-struct Grants(Mutex<Vec<Ticket>>);
+/// readers out for ever. It is kept with the message, so that one which is never offered again (it
+/// was taken back, came too late, or another instance took it) gives its room back.
+struct Granted<I: Send + 'static> {
+    shared: Arc<Shared<I>>,
+    ticket: Option<Ticket>,
+}
+
+impl<I: Send + 'static> Drop for Granted<I> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.shared.mailbox.leave(ticket);
+        }
+    }
+}
 
 impl<A: Handlers> Table<A> {
     pub(crate) fn new() -> Self {
@@ -114,7 +122,7 @@ impl<A: Handlers> LocalActorOf<A> {
     /// Nothing for the address of an actor in another process.
     pub(crate) fn new(addr: Addr<A>, table: Arc<Table<A>>, context: CodecContext) -> Option<Self> {
         let shared = addr.shared()?.clone();
-        Some(Self { addr, shared, table, grants: Arc::default(), context })
+        Some(Self { addr, shared, table, context })
     }
 
     fn decode(&self, message: &Incoming) -> Result<(A::Inbox, &HandlerRow<A>), Failure> {
@@ -130,13 +138,18 @@ impl<A: Handlers> LocalActorOf<A> {
         Ok((inbox, row))
     }
 
-    fn room(&self, size: usize) -> BoxFuture<'static, ()> {
-        Box::pin(Room {
-            shared: self.shared.clone(),
-            grants: self.grants.clone(),
-            size,
-            ticket: None,
-        })
+    fn room(&self, size: usize, place: Place) -> BoxFuture<'static, ()> {
+        Box::pin(Room { shared: self.shared.clone(), place, size, ticket: None })
+    }
+
+    /// The room here that was granted to a message.
+    fn granted(&self, place: Option<&Place>) -> Option<Granted<A::Inbox>> {
+        let mut place = place?.lock();
+        let granted: &Granted<A::Inbox> = place.as_ref()?.downcast_ref()?;
+        if !Arc::ptr_eq(&granted.shared, &self.shared) {
+            return None;
+        }
+        place.take()?.downcast().ok().map(|granted| *granted)
     }
 }
 
@@ -159,6 +172,9 @@ impl<A: Handlers> LocalActor for LocalActorOf<A> {
             return Offered::Refused { message: Box::new(message), failure: failure.into() };
         };
         let size = message.body.len();
+        let mut message = message;
+        let place = message.delivery.take_place();
+        let granted = self.granted(place.as_ref());
         let mut message = Some(message);
         let make = || {
             let Incoming { codec, deadline, delivery, .. } =
@@ -167,17 +183,11 @@ impl<A: Handlers> LocalActor for LocalActorOf<A> {
             let delivery = Received { deadline, delivery, codec, encode_outcome, context };
             A::__remote(Box::new(RemoteEnvelope { inbox, delivery }))
         };
-        let granted = self.grants.0.lock().pop();
         let pushed = match granted {
             None => self.shared.mailbox.try_push(size, make),
-            Some(ticket) => {
-                let mut ticket = Some(ticket);
+            Some(mut granted) => {
                 let waker = std::task::Waker::noop();
-                let pushed = self.shared.mailbox.push_or_wait(size, &mut ticket, waker, make);
-                if let Some(ticket) = ticket {
-                    self.shared.mailbox.leave(ticket);
-                }
-                pushed
+                self.shared.mailbox.push_or_wait(size, &mut granted.ticket, waker, make)
             }
         };
         match (pushed, message) {
@@ -187,9 +197,14 @@ impl<A: Handlers> LocalActor for LocalActorOf<A> {
             }
             (Err(_), None) => Offered::Taken,
             (Err(refusal), Some(message)) => {
-                let message = Box::new(message);
+                let mut message = Box::new(message);
+                // It may hold room that another instance has granted.
+                message.delivery.put_place(place);
                 match refusal {
-                    Refusal::Full => Offered::Full { message, room: self.room(size) },
+                    Refusal::Full => {
+                        let room = self.room(size, message.delivery.place());
+                        Offered::Full { message, room }
+                    }
                     Refusal::Closed => {
                         Offered::Refused { message, failure: self.shared.stopped_failure() }
                     }
@@ -210,18 +225,12 @@ impl<A: Handlers> LocalActor for LocalActorOf<A> {
     fn addr(&self) -> Box<dyn Any> {
         Box::new(self.addr.clone())
     }
-
-    fn release_room(&self) {
-        for ticket in std::mem::take(&mut *self.grants.0.lock()) {
-            self.shared.mailbox.leave(ticket);
-        }
-    }
 }
 
 /// Waits for room in a mailbox.
 struct Room<I: Send + 'static> {
     shared: Arc<Shared<I>>,
-    grants: Arc<Grants>,
+    place: Place,
     size: usize,
     ticket: Option<Ticket>,
 }
@@ -234,7 +243,9 @@ impl<I: Send + 'static> Future for Room<I> {
         let polled = this.shared.mailbox.poll_room(this.size, &mut this.ticket, cx.waker());
         if polled.is_ready() {
             if let Some(ticket) = this.ticket.take() {
-                this.grants.0.lock().push(ticket);
+                let granted = Granted { shared: this.shared.clone(), ticket: Some(ticket) };
+                let before = this.place.lock().replace(Box::new(granted));
+                drop(before);
             }
         }
         polled
@@ -265,10 +276,6 @@ impl LocalService {
         self.actors.rcu(|actors| {
             actors.iter().filter(|actor| actor.id() != id).cloned().collect::<Vec<_>>()
         });
-    }
-
-    pub(crate) fn release_room(&self) {
-        self.actors.load().iter().for_each(|actor| actor.release_room());
     }
 }
 

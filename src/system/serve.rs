@@ -446,7 +446,6 @@ impl Served {
         for consumption in &consumptions {
             consumption.stop().await;
         }
-        self.local.release_room();
         let drained = timeout(DRAIN_HELD, async {
             for consumption in &consumptions {
                 consumption.drained().await;

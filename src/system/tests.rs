@@ -149,3 +149,74 @@ fn two_systems_over_one_store_reach_each_other() {
         two.shutdown().await.expect("in order");
     });
 }
+
+/// Nobody waits for the end of these messages.
+struct Ignored;
+
+impl crate::message::DeliverySink for Ignored {
+    fn conclude(&self, _: u32, _: crate::message::Conclusion) {}
+
+    fn is_cancelled(&self, _: u32) -> bool {
+        false
+    }
+
+    fn wants_reply(&self, _: u32) -> bool {
+        false
+    }
+}
+
+fn incoming(Add(n): Add) -> crate::bus::Incoming {
+    let mut body = Vec::new();
+    let codec = crate::bus::codec::Codec::Bincode;
+    crate::bus::codec::encode(codec, &Add(n), &mut body).expect("it can be encoded");
+    crate::bus::Incoming {
+        kind: crate::bus::frame::Kind::Tell,
+        name: "Add".into(),
+        version: 1,
+        topic: None,
+        codec,
+        body: body.into(),
+        target: None,
+        key_hash: None,
+        attempt: 1,
+        deadline: None,
+        sender: crate::id::Incarnation::from_u128(1),
+        origin: crate::log::EntryId { ms: 1, seq: 1 },
+        trace: None,
+        chain: Vec::new(),
+        delivery: crate::message::RemoteDelivery::new(Arc::new(Ignored), 0),
+    }
+}
+
+#[test]
+fn room_granted_to_a_received_message_goes_with_it() {
+    use crate::{bus::Offered, service::LocalActor as _, service::LocalActorOf, service::Table};
+    entry::run_test_with_system(async |system: System| -> Result<()> {
+        let mut options = crate::actor::SpawnOptions::<Counter>::new();
+        options.options = options.options.mailbox_capacity(1);
+        let host = system.0.runtime.next_host();
+        let addr = crate::actor::spawn_on(host, Counter::default, options);
+        let context = system.0.node.context();
+        let table = Arc::new(Table::new());
+        let actor = LocalActorOf::new(addr.clone(), table, context).expect("a local actor");
+        for is_offered_again in [true, false, true] {
+            addr.try_tell(Add(1)).expect("room for one");
+            let Offered::Full { message, room } = actor.offer(incoming(Add(10))) else {
+                panic!("there is no room");
+            };
+            room.await;
+            addr.try_tell(Add(100)).expect_err("the room is promised");
+            if is_offered_again {
+                assert!(matches!(actor.offer(*message), Offered::Taken));
+            } else {
+                message.delivery.conclude(crate::message::Conclusion::Cancelled);
+            }
+            addr.tell(Add(0)).await.expect("room in time");
+            addr.started().await?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(addr.ask(Add(0)).await.expect("an answer"), 23);
+        Ok(())
+    })
+    .expect("in order");
+}
