@@ -215,10 +215,7 @@ impl Node {
         };
         let (actor, id) = (Arc::new(actor), addr.id());
         self.admit(actor.clone());
-        for row in A::__topics() {
-            let read = self.subscribe_actor(&Name::new(row.topic)?, actor.clone()).await?;
-            self.subscriptions.lock().entry(id).or_default().push(read);
-        }
+        // Before the first subscription: if one fails, the actor ends, and the others with it.
         let node = self.me.clone();
         self.runtime.spawn(async move {
             if let Err(failure) = addr.stopped().await {
@@ -229,6 +226,10 @@ impl Node {
                 node.unsubscribe(id).await;
             }
         });
+        for row in A::__topics() {
+            let read = self.subscribe_actor(&Name::new(row.topic)?, actor.clone()).await?;
+            self.subscriptions.lock().entry(id).or_default().push(read);
+        }
         Ok(())
     }
 

@@ -136,7 +136,7 @@ impl SystemBuilder {
         match started.await {
             Ok(node) => Ok(System::assemble(runtime, node)),
             Err(error) => {
-                runtime.stop().await;
+                runtime.begin_stop().ended().await;
                 Err(error)
             }
         }

@@ -23,8 +23,10 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::sync::watch;
 
 pub use actix_side::ActixService;
 pub use builder::SystemBuilder;
@@ -69,6 +71,8 @@ pub(crate) struct Inner {
     /// Actor types whose settings without effect were reported.
     reported: Mutex<FxHashSet<&'static str>>,
     is_down: AtomicBool,
+    /// Whether the shutdown has come to its end.
+    has_ended: watch::Sender<bool>,
 }
 
 impl Inner {
@@ -80,6 +84,7 @@ impl Inner {
             last_instance: AtomicU64::new(0),
             reported: Mutex::default(),
             is_down: AtomicBool::new(false),
+            has_ended: watch::Sender::new(false),
         }
     }
 }
@@ -146,30 +151,61 @@ impl System {
     }
 
     /// Shuts down in order: services leave the directory and stop reading, actors work off what they
-    /// had accepted, what is handled is settled, the lease is released. A second call does nothing.
+    /// had accepted, what is handled is settled, the lease is released. A second call waits for
+    /// the first.
+    ///
+    /// A handler that awaits it holds up its own actor, which then ends as one that does not stop in
+    /// time: tell another task to shut down.
     ///
     /// # Errors
     /// The first thing that could not be done in order; the rest is done all the same.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the system is left half shut down; call it again.
+    /// Dropped before it is ready, the shutdown goes on.
     pub async fn shutdown(&self) -> Result<()> {
         if self.0.is_down.swap(true, Ordering::AcqRel) {
+            let mut has_ended = self.0.has_ended.subscribe();
+            // An error means that the system is gone, which is an end too.
+            drop(has_ended.wait_for(|has_ended| *has_ended).await);
             return Ok(());
         }
-        let services = std::mem::take(&mut *self.0.services.lock());
-        let mut outcome = Ok(());
-        for slot in services.into_values() {
-            if let serve::Slot::Served(served) = slot {
-                outcome = outcome.and(served.drain().await);
+        // A task of its own: the caller may be dropped half-way (an actor that stops with the others,
+        // a time limit), or run where there are no timers.
+        let system = self.clone();
+        let winding_down = self.0.runtime.io().spawn(async move {
+            let outcome = system.wind_down().await;
+            let ending = system.0.runtime.begin_stop();
+            system.0.has_ended.send_replace(true);
+            (outcome, ending)
+        });
+        match winding_down.await {
+            Ok((outcome, ending)) => {
+                ending.ended().await;
+                outcome
+            }
+            Err(error) => {
+                self.0.runtime.begin_stop().ended().await;
+                self.0.has_ended.send_replace(true);
+                match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => Ok(()),
+                }
             }
         }
+    }
+
+    async fn wind_down(&self) -> Result<()> {
+        let services = std::mem::take(&mut *self.0.services.lock());
+        let drains = services.into_values().filter_map(|slot| match slot {
+            serve::Slot::Served(served) => Some(async move { served.drain().await }),
+            serve::Slot::Starting(_) => None,
+        });
+        let mut outcome = join_all(drains).await.into_iter().fold(Ok(()), Result::and);
         let drained = tokio::time::timeout(self.drain_time(), self.stop_actors()).await;
         if drained.is_err() {
             tracing::warn!("actors did not stop in time and are dropped");
         }
         outcome = outcome.and(self.0.node.shutdown().await);
-        self.0.runtime.stop().await;
         outcome
     }
 
@@ -191,7 +227,8 @@ impl System {
     pub async fn abort(&self) {
         if !self.0.is_down.swap(true, Ordering::AcqRel) {
             self.0.node.abort();
-            self.0.runtime.stop().await;
+            self.0.runtime.begin_stop().ended().await;
+            self.0.has_ended.send_replace(true);
         }
     }
 

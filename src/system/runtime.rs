@@ -43,7 +43,9 @@ impl Runtime {
         let io = threads.start_io()?;
         let timer = Timer::new(io.clone());
         let hosts: Vec<_> = (0..arbiters).map(|_| HostShared::new(timer.clone())).collect();
-        let arbiters = threads.start_arbiters(hosts.clone())?;
+        // The thread for timers ends after the actors that use them.
+        let stop_io = threads.stop.pop();
+        let arbiters = threads.start_arbiters(hosts.clone(), stop_io)?;
         Ok(Self {
             hosts,
             arbiters,
@@ -93,18 +95,27 @@ impl Runtime {
         self.arbiters.get(at)
     }
 
-    /// Ends the hosts, then the threads, and waits for them.
-    pub(crate) async fn stop(&self) {
+    /// Tells hosts and threads to end.
+    pub(crate) fn begin_stop(&self) -> Ending {
         for host in &self.hosts {
             host.close();
         }
         let threads = self.threads.lock().take();
-        if let Some(Threads { stop, ended }) = threads {
-            drop(stop);
-            for thread in ended {
-                // An error means that the thread has ended without a word, which is an end too.
-                drop(thread.await);
-            }
+        // Dropping the senders is the signal.
+        Ending(threads.map(|threads| threads.ended).unwrap_or_default())
+    }
+}
+
+/// Threads that were told to end.
+#[must_use = "the threads may run for a while"]
+pub(crate) struct Ending(Vec<oneshot::Receiver<()>>);
+
+impl Ending {
+    /// Waits until all have ended.
+    pub(crate) async fn ended(self) {
+        for thread in self.0 {
+            // An error means that the thread has ended without a word, which is an end too.
+            drop(thread.await);
         }
     }
 }
@@ -144,7 +155,12 @@ impl Threads {
         started.recv().unwrap_or_else(|_| Err(ended_early()))
     }
 
-    fn start_arbiters(&mut self, hosts: Vec<Arc<HostShared>>) -> io::Result<Vec<ArbiterHandle>> {
+    /// `then` is dropped when all have ended.
+    fn start_arbiters(
+        &mut self,
+        hosts: Vec<Arc<HostShared>>,
+        then: Option<oneshot::Sender<()>>,
+    ) -> io::Result<Vec<ArbiterHandle>> {
         let (stopped, ending) = self.handles();
         let (ready, started) = mpsc::channel();
         thread::Builder::new().name("callboard-system".to_owned()).spawn(move || {
@@ -162,6 +178,7 @@ impl Threads {
                     Err(error) => report(&ready, Err(error)),
                 }
             });
+            drop(then);
             drop(ending);
         })?;
         started.recv().unwrap_or_else(|_| Err(ended_early()))

@@ -38,7 +38,8 @@ impl System {
     ///
     /// `system.serve("counter", Counter::default).instances(2).await?`
     ///
-    /// Resolves when the service is registered and visible here.
+    /// Resolves when the service is registered and visible here. Dropped before that, the service
+    /// is served all the same, until the shutdown.
     pub fn serve<A, F>(&self, name: impl Into<String>, factory: F) -> Serve<A, F>
     where
         A: Actor,
@@ -133,19 +134,16 @@ where
         let table = Arc::new(Table::<A>::new());
         let messages = table.remote_messages();
         self.system.0.reserve(&name, &messages)?;
-        let node = self.system.0.node.clone();
-        let started = async {
-            node.define(&name, self.definition.clone()).await?;
-            let addresses = self.spawn(&name).await?;
-            self.open(&name, &table, messages, addresses).await
-        };
-        match started.await {
-            Ok(service) => Ok(service),
-            Err(error) => {
-                self.system.0.services.lock().remove(&name);
-                Err(error)
-            }
+        let _reserved = Reserved { system: self.system.clone(), name: name.clone() };
+        self.system.0.node.define(&name, self.definition.clone()).await?;
+        let addresses = self.spawn(&name).await?;
+        let service = self.open(&name, &table, messages, addresses).await?;
+        if let Err(error) = self.system.check_is_up() {
+            // The shutdown may have looked at the services before this one was there.
+            service.stop().await?;
+            return Err(error);
         }
+        Ok(service)
     }
 
     fn check(&mut self, name: &Name) -> Result<()> {
@@ -276,7 +274,18 @@ where
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.start())
+        Box::pin(async move {
+            let runtime = self.system.0.runtime.io().clone();
+            // A task of its own: dropped half-way, it would leave actors that nobody reads for and
+            // instances that nobody deregisters.
+            match runtime.spawn(self.start()).await {
+                Ok(served) => served,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => Err(Error::ShutDown),
+                },
+            }
+        })
     }
 }
 
@@ -294,6 +303,21 @@ pub(crate) enum Slot {
     /// It is being started with these messages.
     Starting(Vec<MessageEntry>),
     Served(Arc<Served>),
+}
+
+/// A name that was taken for a service that starts; free again if it does not.
+struct Reserved {
+    system: System,
+    name: Name,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        let mut services = self.system.0.services.lock();
+        if matches!(services.get(&self.name), Some(Slot::Starting(_))) {
+            services.remove(&self.name);
+        }
+    }
 }
 
 impl Inner {
@@ -432,6 +456,13 @@ impl Served {
         if let Err(error) = self.node.directory().deregister(&[instance]).await {
             tracing::warn!(%error, "an instance that ended is still registered");
         }
+        if self.instances.lock().is_empty() {
+            // Whoever still reads would only keep messages from processes that can handle them.
+            tracing::error!(service = %self.name, "the last instance has ended: it is read no more");
+            self.leave().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "a service without instances was not left in order");
+            });
+        }
     }
 
     /// Leaves the directory, stops reading and waits until everything that was read is settled.
@@ -532,7 +563,12 @@ impl<A: Actor> Service<A> {
     pub async fn stop(&self) -> Result<()> {
         let stopped = self.served.stop().await;
         if let Some(system) = self.system.upgrade() {
-            system.services.lock().remove(&self.served.name);
+            let mut services = system.services.lock();
+            // The name may be served anew by now.
+            if matches!(services.get(self.name()), Some(Slot::Served(served)) if Arc::ptr_eq(served, &self.served))
+            {
+                services.remove(self.name());
+            }
         }
         stopped
     }
