@@ -113,8 +113,10 @@ impl SystemBuilder {
         };
         let runtime = start_runtime(self.arbiters, self.current_thread)?;
         let incarnation = Incarnation::fresh();
-        let started = async {
-            let io = runtime.io().clone();
+        let io = runtime.io().clone();
+        let always_remote = self.always_remote;
+        // On the runtime that has timers, whatever the caller runs on.
+        let started = runtime.io().spawn(async move {
             let options = DirectoryOptions::new(cluster.clone(), name.clone(), incarnation);
             let directory = Directory::start(backends.kv, options, io.clone())
                 .await
@@ -129,11 +131,15 @@ impl SystemBuilder {
                 directory,
                 bus,
                 runtime: io,
-                always_remote: self.always_remote,
+                always_remote,
             })
             .await
-        };
-        match started.await {
+        });
+        let started = started.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::ShutDown),
+        });
+        match started {
             Ok(node) => Ok(System::assemble(runtime, node)),
             Err(error) => {
                 runtime.begin_stop().ended().await;

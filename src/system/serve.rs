@@ -547,10 +547,20 @@ impl<A: Actor> Service<A> {
     /// [`Error::Directory`].
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, it is half drained; the rest follows with [`stop`](Self::stop) or
-    /// the shutdown.
+    /// Dropped before it is ready, the rest is done all the same.
     pub async fn drain(&self) -> Result<()> {
-        self.served.drain().await
+        let served = self.served.clone();
+        self.run(async move { served.drain().await }).await
+    }
+
+    /// Runs as a task of its own, where there are timers and nobody drops it half-way.
+    async fn run(&self, leaving: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+        let run = self.served.node.runtime().spawn(leaving);
+        run.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The shutdown was faster.
+            Err(_) => Ok(()),
+        })
     }
 
     /// Drains it, then stops its actors. The name can be served again after that.
@@ -561,7 +571,8 @@ impl<A: Actor> Service<A> {
     /// # Cancel safety
     /// As [`drain`](Self::drain).
     pub async fn stop(&self) -> Result<()> {
-        let stopped = self.served.stop().await;
+        let served = self.served.clone();
+        let stopped = self.run(async move { served.stop().await }).await;
         if let Some(system) = self.system.upgrade() {
             let mut services = system.services.lock();
             // The name may be served anew by now.

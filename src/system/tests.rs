@@ -220,3 +220,175 @@ fn room_granted_to_a_received_message_goes_with_it() {
     })
     .expect("in order");
 }
+
+struct ShutDown;
+
+impl Message for ShutDown {
+    type Reply = ();
+    type Error = Infallible;
+    type Outcome = ();
+    const NAME: &'static str = "ShutDown";
+    const VERSION: u32 = 1;
+    fn into_result(outcome: ()) -> Result<(), Infallible> {
+        Ok(outcome)
+    }
+}
+
+struct Ender(System);
+
+impl Handlers for Ender {
+    type Inbox = Box<dyn BoxedEnvelope<Self>>;
+
+    fn __step(&mut self, inbox: Self::Inbox, _: &mut Ctx<Self>) -> Option<Self::Inbox> {
+        Some(inbox)
+    }
+
+    async fn __handle(&mut self, inbox: Self::Inbox, ctx: &mut Ctx<Self>) {
+        inbox.handle(self, ctx).await;
+    }
+
+    fn __boxed(envelope: Box<dyn BoxedEnvelope<Self>>) -> Self::Inbox {
+        envelope
+    }
+
+    fn __remote(_: Box<RemoteEnvelope<Self::Inbox>>) -> Self::Inbox {
+        unreachable!("nothing remote")
+    }
+
+    fn __tick(_: u16) -> Self::Inbox {
+        unreachable!("no timers")
+    }
+}
+
+impl Actor for Ender {
+    const OPTIONS: ActorOptions = ActorOptions::new();
+    const NAME: &'static str = "Ender";
+}
+
+impl Handler<ShutDown> for Ender {
+    async fn handle(&mut self, _: ShutDown, _: &mut Ctx<Self>) {
+        self.0.shutdown().await.expect("it is dropped before that");
+    }
+}
+
+async fn started() -> System {
+    System::builder().current_thread().start().await.expect("it starts")
+}
+
+#[test]
+fn a_shutdown_that_an_actor_asked_for_is_finished_without_it() {
+    entry::run_test(async || {
+        let system = started().await;
+        let inner = system.clone();
+        let ender = system.spawn(move || Ender(inner.clone())).expect("spawned");
+        ender.try_tell(ShutDown).expect("room");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let second = tokio::time::timeout(Duration::from_secs(60), system.shutdown()).await;
+        second.expect("it ends").expect("in order");
+        assert!(ender.stopped().await.is_ok());
+        assert!(*system.0.has_ended.borrow());
+    });
+}
+
+#[test]
+fn a_shutdown_that_is_dropped_goes_on() {
+    entry::run_test(async || {
+        let system = started().await;
+        let counter = system.spawn(Counter::default).expect("spawned");
+        let dropped = tokio::time::timeout(Duration::ZERO, system.shutdown()).await;
+        dropped.expect_err("there was no time");
+        system.shutdown().await.expect("in order");
+        counter.stopped().await.expect("a local actor");
+        assert!(*system.0.has_ended.borrow());
+    });
+}
+
+/// Runs a future on a thread that knows no runtime.
+fn without_runtime<T: Send>(future: impl Future<Output = T> + Send) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let run = || {
+        let waker = Arc::new(Unpark(std::thread::current())).into();
+        let mut future = std::pin::pin!(future);
+        loop {
+            match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+                std::task::Poll::Ready(value) => return value,
+                std::task::Poll::Pending => std::thread::park(),
+            }
+        }
+    };
+    std::thread::scope(|scope| scope.spawn(run).join().expect("no panic"))
+}
+
+#[test]
+fn a_system_is_used_and_shut_down_where_there_is_no_runtime() {
+    without_runtime(async {
+        let system = System::builder().arbiters(2).start().await.expect("it starts");
+        let service = system.serve("counter", Counter::default).await.expect("served");
+        let counter = system.service::<Counter>("counter");
+        assert_eq!(counter.ask(Add(2)).await.expect("an answer"), 2);
+        counter.tell(Add(2)).await.expect("stored");
+        service.drain().await.expect("in order");
+        system.shutdown().await.expect("in order");
+    });
+}
+
+#[test]
+fn a_serve_that_is_dropped_serves_all_the_same() {
+    entry::run_test_with_system(async |system: System| -> Result<()> {
+        let serve = system.serve("counter", Counter::default).into_future();
+        let dropped = tokio::time::timeout(Duration::ZERO, serve).await;
+        assert!(dropped.is_err(), "there was no time");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let counter = system.service::<Counter>("counter");
+        assert_eq!(counter.ask(Add(2)).await.expect("an answer"), 2);
+        system.serve("counter", Counter::default).await.expect_err("it is served");
+        Ok(())
+    })
+    .expect("in order");
+}
+
+#[test]
+fn stopping_a_service_twice_leaves_its_successor_alone() {
+    entry::run_test_with_system(async |system: System| -> Result<()> {
+        let first = system.serve("counter", Counter::default).await?;
+        first.stop().await?;
+        let _second = system.serve("counter", Counter::default).await?;
+        first.stop().await?;
+        system.serve("counter", Counter::default).await.expect_err("it is served");
+        Ok(())
+    })
+    .expect("in order");
+}
+
+#[test]
+fn a_service_without_instances_reads_no_more() {
+    entry::run_test(async || {
+        let store = Embedded::new();
+        let start = async |name: &str| {
+            let builder = System::builder().node(name).embedded(&store).current_thread();
+            builder.start().await.expect("it starts")
+        };
+        let (one, two) = (start("one").await, start("two").await);
+        let service = one.serve("counter", Counter::default).await.expect("served");
+        let counter = service.addresses()[0].clone();
+        for _ in 0..6 {
+            counter.ask(Add(13)).await.expect_err("it panics");
+        }
+        counter.stopped().await.expect("a local actor");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        two.serve("counter", Counter::default).await.expect("served");
+        let counter = two.service::<Counter>("counter");
+        for _ in 0..10 {
+            counter.tell(Add(1)).await.expect("stored");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(counter.ask(Add(0)).await.expect("an answer"), 10);
+        one.shutdown().await.expect("in order");
+        two.shutdown().await.expect("in order");
+    });
+}
