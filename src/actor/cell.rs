@@ -93,10 +93,10 @@ async fn live<A: Actor, F: Fn() -> A>(
 ) -> StopReason {
     let control = &shared.control;
     let mut drain = None;
-    if let Some(prologue) = prologue {
-        if let Err(reason) = prepare(prologue, shared, options, ctx, &mut drain).await {
-            return reason;
-        }
+    if let Some(prologue) = prologue
+        && let Err(reason) = prepare(prologue, shared, options, ctx, &mut drain).await
+    {
+        return reason;
     }
     let mut intensity = Intensity::new(options.restart_max, options.restart_within);
     let mut backoff = Backoff::new(options.backoff.0, options.backoff.1);
@@ -326,10 +326,10 @@ async fn ready<A: Actor>(
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if phase == Phase::Run {
-            if let Some(index) = ctx.ticks.as_mut().and_then(|ticks| ticks.poll_due(cx)) {
-                return Poll::Ready(Some(Some(index)));
-            }
+        if phase == Phase::Run
+            && let Some(index) = ctx.ticks.as_mut().and_then(|ticks| ticks.poll_due(cx))
+        {
+            return Poll::Ready(Some(Some(index)));
         }
         if !receiver.is_empty() || receiver.refill(&shared.mailbox) {
             return Poll::Ready(Some(None));

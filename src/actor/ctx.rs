@@ -59,6 +59,8 @@ impl<A: Handlers> Ctx<A> {
 
     /// Takes a message from another process out of its wrapping.
     #[doc(hidden)]
+    // It is boxed in the enum; unboxing it at the caller would move it twice.
+    #[allow(clippy::boxed_local)]
     pub fn receive(&mut self, envelope: Box<super::RemoteEnvelope<A::Inbox>>) -> A::Inbox {
         let super::RemoteEnvelope { inbox, delivery } = *envelope;
         self.received = Some(delivery);

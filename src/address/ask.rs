@@ -125,16 +125,16 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         shared: &Arc<Shared<A::Inbox>>,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome<M>> {
-        if !matches!(self.state, State::Sent(_)) {
-            if let Err(failure) = self.send(shared, cx) {
-                return Poll::Ready(Err(failure));
-            }
+        if !matches!(self.state, State::Sent(_))
+            && let Err(failure) = self.send(shared, cx)
+        {
+            return Poll::Ready(Err(failure));
         }
-        if let State::Sent(answer) = &mut self.state {
-            if let Poll::Ready(answer) = Pin::new(answer).poll(cx) {
-                let outcome = answer.unwrap_or(Err(NoReply::Unanswered));
-                return Poll::Ready(outcome.map_err(|why| no_outcome(shared, why)));
-            }
+        if let State::Sent(answer) = &mut self.state
+            && let Poll::Ready(answer) = Pin::new(answer).poll(cx)
+        {
+            let outcome = answer.unwrap_or(Err(NoReply::Unanswered));
+            return Poll::Ready(outcome.map_err(|why| no_outcome(shared, why)));
         }
         let timeout = self.timeout;
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(shared.timer().sleep(timeout)));

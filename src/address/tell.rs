@@ -63,10 +63,9 @@ impl<A: Handlers, M: Message> Tell<'_, A, M> {
     #[inline]
     fn leave(&mut self) {
         if let (State::Waiting(waiting), Place::Here(shared)) = (&mut self.state, &self.addr.place)
+            && let Some(ticket) = waiting.ticket.take()
         {
-            if let Some(ticket) = waiting.ticket.take() {
-                shared.mailbox.leave(ticket);
-            }
+            shared.mailbox.leave(ticket);
         }
     }
 

@@ -241,12 +241,12 @@ impl<I: Send + 'static> Future for Room<I> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let polled = this.shared.mailbox.poll_room(this.size, &mut this.ticket, cx.waker());
-        if polled.is_ready() {
-            if let Some(ticket) = this.ticket.take() {
-                let granted = Granted { shared: this.shared.clone(), ticket: Some(ticket) };
-                let before = this.place.lock().replace(Box::new(granted));
-                drop(before);
-            }
+        if polled.is_ready()
+            && let Some(ticket) = this.ticket.take()
+        {
+            let granted = Granted { shared: this.shared.clone(), ticket: Some(ticket) };
+            let before = this.place.lock().replace(Box::new(granted));
+            drop(before);
         }
         polled
     }
