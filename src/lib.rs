@@ -1,6 +1,6 @@
 //! Services as actors.
 #![forbid(unsafe_code)]
-#![warn(clippy::print_stdout, clippy::print_stderr)]
+#![warn(clippy::print_stdout)]
 
 // Lets the macros' output name the crate as `::callboard` in its own examples and tests.
 extern crate self as callboard;

@@ -41,7 +41,7 @@ impl System {
                 (true, false) => "`cpu(..)` is",
                 _ => "`breaker(..)` is",
             };
-            tracing::info!(actor = A::NAME, "{settings} checked and stored, without effect yet");
+            tracing::warn!(actor = A::NAME, "{settings} checked and stored, without effect yet");
         }
     }
 }
