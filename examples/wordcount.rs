@@ -4,6 +4,9 @@
 //! instances compete for them; each counts its chunk and tells the result to the service `tally`.
 //! Messages are handled *at least* once, so a chunk may be counted twice: the tally takes it once.
 //!
+//! On real servers (`CALLBOARD_ETCD` and `CALLBOARD_REDIS` set), `wordcount worker` in any number of
+//! other terminals shares the work until it is interrupted.
+//!
 //! A word is a run of the letters A to Z in either case. Folders named `target` or with a dot in
 //! front are left out, and so are files with a NUL byte. The same count by other means:
 //!
@@ -30,14 +33,17 @@ const TOP: usize = 15;
 // ANCHOR: messages
 #[derive(Message, Serialize, Deserialize)]
 struct Count {
+    job: u64,
     chunk: u64,
     text: Vec<u8>,
 }
 
 #[derive(Message, Serialize, Deserialize)]
 struct Counted {
+    job: u64,
     chunk: u64,
     words: Vec<(String, u64)>,
+    worker: String,
 }
 // ANCHOR_END: messages
 #[derive(Message, Serialize, Deserialize)]
@@ -48,6 +54,10 @@ struct ChunksDone;
 #[message(reply = Vec<(String, u64)>)]
 struct TopWords(usize);
 
+#[derive(Message, Serialize, Deserialize)]
+#[message(reply = Vec<(String, u64)>)]
+struct ChunksByWorker;
+
 // ANCHOR: mapper
 #[derive(Actor)]
 struct Mapper {
@@ -57,12 +67,13 @@ struct Mapper {
 #[handlers]
 impl Mapper {
     #[handle]
-    async fn count(&mut self, Count { chunk, text }: Count) {
+    async fn count(&mut self, Count { job, chunk, text }: Count, ctx: &mut Ctx<Self>) {
         let mut words: HashMap<String, u64> = HashMap::new();
         for word in text.split(|byte| !byte.is_ascii_alphabetic()).filter(|word| !word.is_empty()) {
             *words.entry(String::from_utf8_lossy(word).to_ascii_lowercase()).or_default() += 1;
         }
-        let counted = Counted { chunk, words: words.into_iter().collect() };
+        let worker = ctx.system().expect("it is up while it counts").node().to_string();
+        let counted = Counted { job, chunk, words: words.into_iter().collect(), worker };
         // When the tally can't be told, the panic has the chunk counted again later.
         self.tally.tell(counted).await.expect("the tally takes the words");
     }
@@ -70,17 +81,21 @@ impl Mapper {
 // ANCHOR_END: mapper
 
 // ANCHOR: tally
-#[derive(Actor, Default)]
+#[derive(Actor)]
 struct Tally {
+    job: u64,
     chunks: HashSet<u64>,
     words: HashMap<String, u64>,
+    workers: HashMap<String, u64>,
 }
 
 #[handlers]
 impl Tally {
     #[handle]
-    fn counted(&mut self, Counted { chunk, words }: Counted) {
-        if self.chunks.insert(chunk) {
+    fn counted(&mut self, Counted { job, chunk, words, worker }: Counted) {
+        // What an earlier run left in the stream is not ours; what we have, we have.
+        if job == self.job && self.chunks.insert(chunk) {
+            *self.workers.entry(worker).or_default() += 1;
             for (word, count) in words {
                 *self.words.entry(word).or_default() += count;
             }
@@ -95,34 +110,66 @@ impl Tally {
 
     #[handle]
     fn top_words(&mut self, TopWords(top): TopWords) -> Vec<(String, u64)> {
-        let mut words: Vec<_> = self.words.iter().map(|(word, n)| (word.clone(), *n)).collect();
-        words.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
+        let mut words = most_first(&self.words);
         words.truncate(top);
         words
     }
+
+    #[handle]
+    fn chunks_by_worker(&mut self, _: ChunksByWorker) -> Vec<(String, u64)> {
+        most_first(&self.workers)
+    }
+}
+
+fn most_first(counts: &HashMap<String, u64>) -> Vec<(String, u64)> {
+    let mut sorted: Vec<_> = counts.iter().map(|(name, n)| (name.clone(), *n)).collect();
+    sorted.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
+    sorted
 }
 
 #[callboard::main]
 async fn main(system: System) -> callboard::Result<()> {
     let mut arguments = env::args().skip(1);
-    let folder = arguments.next().map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let folder = arguments.next().unwrap_or_else(|| ".".to_owned());
     let top = arguments.next().and_then(|number| number.parse().ok()).unwrap_or(TOP);
+    if folder == "worker" { work(&system).await } else { count(&system, &folder, top).await }
+}
 
-    // ANCHOR: serve
-    system.serve("tally", Tally::default).await?;
+// ANCHOR: serve
+async fn serve_mapper(system: &System) -> callboard::Result<()> {
     let tally: ServiceRef<Tally> = system.service("tally");
-    let for_mappers = tally.clone();
-    let factory = move || Mapper { tally: for_mappers.clone() };
-    system.serve("mapper", factory).instances(2).await?;
-    let mapper: ServiceRef<Mapper> = system.service("mapper");
-    // ANCHOR_END: serve
+    system.serve("mapper", move || Mapper { tally: tally.clone() }).instances(2).await?;
+    Ok(())
+}
 
-    let files = text_files(&folder)?;
+async fn work(system: &System) -> callboard::Result<()> {
+    serve_mapper(system).await?;
+    println!("{} counts; interrupt it to stop", system.node());
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+// ANCHOR_END: serve
+
+async fn count(system: &System, folder: &str, top: usize) -> callboard::Result<()> {
+    let files = text_files(Path::new(folder))?;
+    // Random, so that no other run has the same.
+    let job = system.incarnation().to_u128() as u64;
+    let factory = move || Tally {
+        job,
+        chunks: HashSet::new(),
+        words: HashMap::new(),
+        workers: HashMap::new(),
+    };
+    system.serve("tally", factory).await?;
+    serve_mapper(system).await?;
+    let tally: ServiceRef<Tally> = system.service("tally");
     // ANCHOR: tell
+    let mapper: ServiceRef<Mapper> = system.service("mapper");
     let mut chunks = 0;
     for file in &files {
         for text in cut(&fs::read(file)?) {
-            mapper.tell(Count { chunk: chunks, text: text.to_vec() }).buffered().await?;
+            let count = Count { job, chunk: chunks, text: text.to_vec() };
+            mapper.tell(count).buffered().await?;
             chunks += 1;
         }
     }
@@ -138,6 +185,9 @@ async fn main(system: System) -> callboard::Result<()> {
     println!("{} files in {chunks} chunks; the most frequent words:", files.len());
     for (word, count) in tally.ask(TopWords(top)).await? {
         println!("{count:>8} {word}");
+    }
+    for (worker, chunks) in tally.ask(ChunksByWorker).await? {
+        println!("{chunks} chunks were counted by {worker}");
     }
     Ok(())
 }
