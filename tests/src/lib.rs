@@ -2,4 +2,5 @@
 
 #[cfg(doctest)]
 mod book;
+pub mod servers;
 pub mod tier;

@@ -1,0 +1,8 @@
+//! Servers that the tests start for themselves: each on free ports, with a folder of its own, and
+//! gone when it is dropped.
+
+mod etcd;
+mod process;
+
+pub use etcd::{EtcdServer, EtcdSetup};
+pub use process::{Launch, ServerProcess, Trouble, free_port, wait_until};
