@@ -7,6 +7,8 @@
 pub(crate) mod bounds;
 mod embedded;
 mod error;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod txn;
 mod watch;
 
@@ -17,6 +19,8 @@ use bytes::Bytes;
 
 pub use embedded::{EmbeddedKv, EmbeddedKvOptions};
 pub use error::KvError;
+#[cfg(feature = "etcd")]
+pub use etcd::{EtcdKv, EtcdOptions};
 pub use txn::{Compare, CompareOp, CompareTarget, Op, OpResponse, Txn, TxnResponse};
 pub use watch::{EventKind, WatchBatch, WatchEvent, WatchRequest, Watcher};
 

@@ -188,9 +188,11 @@ fn start_runtime(arbiters: Option<usize>, current_thread: bool) -> Result<Runtim
 fn no_cluster_support() -> Error {
     Error::Setting {
         setting: ENV_ETCD.to_owned(),
-        reason: "this build has no support for etcd and Redis: build callboard with the feature \
-                 `cluster`, or unset CALLBOARD_ETCD and CALLBOARD_REDIS to run embedded"
-            .to_owned(),
+        reason:
+            "this version can't form a cluster on etcd and Redis yet: unset CALLBOARD_ETCD and \
+                 CALLBOARD_REDIS (and leave out `.etcd(..)` and `.redis(..)`) to run embedded, or \
+                 give stores of your own with `.backends(..)`"
+                .to_owned(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The suite of the key-value port.
 
 mod broken;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod fault;
 
 use std::{collections::BTreeSet, sync::Arc};
