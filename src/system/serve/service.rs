@@ -1,0 +1,80 @@
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use super::{served::Served, slot::Slot};
+use crate::{actor::Actor, address::Addr, error::Result, id::Name, system::Inner};
+
+/// A service that this system serves. Dropping it changes nothing: the service goes on until it is
+/// stopped or the system shuts down.
+pub struct Service<A: Actor> {
+    pub(super) served: Arc<Served>,
+    pub(super) addresses: Vec<Addr<A>>,
+    pub(super) system: Weak<Inner>,
+}
+
+impl<A: Actor> Service<A> {
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        &self.served.name
+    }
+
+    /// The addresses of its instances in this process.
+    pub fn addresses(&self) -> &[Addr<A>] {
+        &self.addresses
+    }
+
+    /// Leaves the directory, stops reading the stream and waits until everything that was read is
+    /// handled. The actors live on, for who has their addresses.
+    ///
+    /// # Errors
+    /// [`Error::Directory`].
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the rest is done all the same.
+    pub async fn drain(&self) -> Result<()> {
+        let served = self.served.clone();
+        self.run(async move { served.drain().await }).await
+    }
+
+    /// Runs as a task of its own, where there are timers and nobody drops it half-way.
+    async fn run(&self, leaving: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+        let run = self.served.node.runtime().spawn(leaving);
+        run.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The shutdown was faster.
+            Err(_) => Ok(()),
+        })
+    }
+
+    /// Drains it, then stops its actors. The name can be served again after that.
+    ///
+    /// # Errors
+    /// [`Error::Directory`].
+    ///
+    /// # Cancel safety
+    /// As [`drain`](Self::drain).
+    pub async fn stop(&self) -> Result<()> {
+        let served = self.served.clone();
+        let stopped = self.run(async move { served.stop().await }).await;
+        if let Some(system) = self.system.upgrade() {
+            let mut services = system.services.lock();
+            // The name may be served anew by now.
+            if matches!(services.get(self.name()), Some(Slot::Served(served)) if Arc::ptr_eq(served, &self.served))
+            {
+                services.remove(self.name());
+            }
+        }
+        stopped
+    }
+}
+
+impl<A: Actor> fmt::Debug for Service<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("name", &self.served.name)
+            .field("instances", &self.addresses.len())
+            .finish_non_exhaustive()
+    }
+}
