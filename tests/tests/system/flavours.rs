@@ -178,3 +178,62 @@ mod with_actix {
 fn actix_actors_work_on_either_side() {
     with_actix::main().expect("both directions");
 }
+
+mod with_actix_web {
+    use std::{
+        io::{Read, Write},
+        net::{SocketAddr, TcpStream},
+    };
+
+    use actix_web::{App, HttpServer, web};
+
+    use super::*;
+
+    async fn add(counter: web::Data<ServiceRef<Counter>>, n: web::Path<u64>) -> String {
+        match counter.ask(Add(n.into_inner())).await {
+            Ok(total) => total.to_string(),
+            Err(error) => format!("no answer: {error}"),
+        }
+    }
+
+    fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).expect("the server listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+            .expect("the server takes it");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer.rsplit("\r\n\r\n").next().unwrap_or_default().to_owned()
+    }
+
+    #[actix_web::main]
+    pub(super) async fn main() -> callboard::Result<Vec<String>> {
+        let system = System::start().await?;
+        system.serve("counter", Counter::default).await?;
+        let counter = web::Data::new(system.service::<Counter>("counter"));
+        let app =
+            move || App::new().app_data(counter.clone()).route("/add/{n}", web::get().to(add));
+        let server = HttpServer::new(app).workers(2).bind(("127.0.0.1", 0))?;
+        let address = server.addrs()[0];
+        let running = server.run();
+        let handle = running.handle();
+        let answers = tokio::task::spawn_blocking(move || {
+            ["/add/2", "/add/3", "/add/13", "/add/4"].map(|path| get(address, path)).to_vec()
+        });
+        let (served, answers) = tokio::join!(running, async {
+            let answers = answers.await.expect("the requests were made");
+            handle.stop(true).await;
+            answers
+        });
+        served?;
+        system.shutdown().await?;
+        Ok(answers)
+    }
+}
+
+#[test]
+fn handlers_of_an_actix_web_server_ask_actors() {
+    let answers = with_actix_web::main().expect("a server that serves and stops");
+    assert_eq!(answers[..2], ["2", "5"]);
+    assert!(answers[2].starts_with("no answer: the handler panicked"), "{}", answers[2]);
+    assert_eq!(answers[3], "4", "a fresh counter");
+}
