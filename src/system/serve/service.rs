@@ -29,7 +29,7 @@ impl<A: Actor> Service<A> {
     /// handled. The actors live on, for who has their addresses.
     ///
     /// # Errors
-    /// [`Error::Directory`].
+    /// [`Error::Directory`](crate::Error::Directory).
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the rest is done all the same.
@@ -51,7 +51,7 @@ impl<A: Actor> Service<A> {
     /// Drains it, then stops its actors. The name can be served again after that.
     ///
     /// # Errors
-    /// [`Error::Directory`].
+    /// [`Error::Directory`](crate::Error::Directory).
     ///
     /// # Cancel safety
     /// As [`drain`](Self::drain).
