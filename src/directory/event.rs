@@ -11,7 +11,7 @@ use super::InstanceRecord;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DirectoryEvent {
-    /// An instance came.
+    /// An instance came, or one that was suspect is back.
     Up(Arc<InstanceRecord>),
     /// The record of an instance changed.
     Changed(Arc<InstanceRecord>),
@@ -22,6 +22,10 @@ pub enum DirectoryEvent {
         /// Whether it left in order; else it died or was cut off.
         left: bool,
     },
+    /// The registration of an instance vanished together with many others, or with this node's own:
+    /// most likely their leases ended while their nodes live. It stays in the snapshot for one more
+    /// lease time; then it is up again, or down. May follow a `Down` of the same instance.
+    Suspect(Arc<InstanceRecord>),
     /// The subscriber was too slow and events were dropped: read the snapshot.
     Resync,
     /// The store can't be reached: the snapshot may be old.

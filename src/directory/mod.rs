@@ -121,8 +121,13 @@ impl Directory {
             options.clone(),
             node,
         );
-        let follower =
-            Follower::new(store.clone(), keys.clone(), Arc::clone(&cache), options.clone());
+        let follower = Follower::new(
+            store.clone(),
+            keys.clone(),
+            Arc::clone(&cache),
+            Arc::clone(&registration),
+            options.clone(),
+        );
         let tasks = vec![runtime.spawn(registrar.run()), runtime.spawn(follower.run())];
         let tasks = Mutex::new(tasks);
         let inner = Inner { options, keys, store, cache, registration, tasks };

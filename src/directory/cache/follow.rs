@@ -4,11 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Cache, model::Model};
+use super::{
+    Cache,
+    guard::{Guard, Moment},
+    model::Model,
+};
 use crate::{
     directory::{
         DirectoryOptions,
         keys::Keys,
+        registration::Registration,
         store::{Store, backoff},
     },
     kv::{KvError, RangeRequest, WatchRequest, Watcher},
@@ -20,6 +25,7 @@ pub(in crate::directory) struct Follower {
     store: Store,
     keys: Keys,
     cache: Arc<Cache>,
+    registration: Arc<Registration>,
     model: Model,
     options: DirectoryOptions,
     audit_at: Instant,
@@ -39,10 +45,12 @@ impl Follower {
         store: Store,
         keys: Keys,
         cache: Arc<Cache>,
+        registration: Arc<Registration>,
         options: DirectoryOptions,
     ) -> Self {
-        let model = Model::new(keys.clone());
-        Self { store, keys, cache, model, options, audit_at: Instant::now() }
+        let guard = Guard::new(options.node.clone(), options.lease_ttl);
+        let model = Model::new(keys.clone(), guard);
+        Self { store, keys, cache, registration, model, options, audit_at: Instant::now() }
     }
 
     /// Runs until it is aborted.
@@ -79,7 +87,8 @@ impl Follower {
     /// Takes a full list for the truth.
     async fn list(&mut self) -> Result<(), KvError> {
         let (kvs, revision) = self.store.list(self.keys.root(), self.options.page_keys).await?;
-        let delta = self.model.replace(&kvs, revision);
+        let at = self.moment();
+        let delta = self.model.replace(&kvs, revision, at);
         tracing::debug!(
             keys = kvs.len(), %revision, events = delta.events.len(),
             "the directory was listed"
@@ -87,6 +96,21 @@ impl Follower {
         self.cache.publish(&self.model, delta, true);
         self.audit_at = Instant::now() + self.options.audit_every.mul_f64(1.0 + fastrand::f64());
         Ok(())
+    }
+
+    fn moment(&self) -> Moment {
+        let now = Instant::now();
+        Moment { now, lapsed: self.registration.lapsed(now) }
+    }
+
+    /// Drops suspects that were not heard of again. Only while the store answers: without it nobody
+    /// can be heard of.
+    fn drop_suspects(&mut self) {
+        if self.model.next_due().is_some_and(|due| due <= Instant::now()) {
+            let at = self.moment();
+            let delta = self.model.expire(at);
+            self.cache.publish(&self.model, delta, false);
+        }
     }
 
     fn lost(&self, what: &str, error: &KvError) {
@@ -121,14 +145,19 @@ impl Follower {
         let mut probe_at = contact;
         let mut fresh = false;
         loop {
+            if fresh {
+                self.drop_suspects();
+            }
             let silent_at = contact + self.options.silence_max;
-            let wake_at = probe_at.min(self.audit_at).min(silent_at);
+            let due_at = self.model.next_due().filter(|_| fresh).unwrap_or(silent_at);
+            let wake_at = probe_at.min(self.audit_at).min(silent_at).min(due_at);
             match timeout_at(wake_at, watcher.next()).await {
                 Ok(Ok(batch)) => {
                     contact = Instant::now();
                     probe_at = contact + self.options.probe_every;
                     if !batch.events.is_empty() {
-                        let delta = self.model.apply(&batch.events);
+                        let at = self.moment();
+                        let delta = self.model.apply(&batch.events, at);
                         self.cache.publish(&self.model, delta, false);
                     }
                     // The first batch says that the watch lives.

@@ -4,7 +4,9 @@
 //! nothing to the store.
 
 mod follow;
+mod guard;
 mod model;
+mod records;
 mod view;
 
 use std::{
@@ -237,6 +239,7 @@ impl Shard {
             let view = ServiceView {
                 generation: generation.fetch_add(1, Ordering::Relaxed) + 1,
                 instances: model.instances(&service),
+                suspects: model.suspects(&service),
                 definition: model.definition(&service),
                 service: service.clone(),
             };

@@ -1,35 +1,36 @@
-//! What the store holds, as far as it was told: pure, no clock and no I/O.
+//! What the store holds, as far as it was told: pure, no I/O, and `now` is an argument.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
+use tokio::time::Instant;
+
+use super::{
+    guard::{Guard, Moment, Verdict, WINDOW},
+    records::{Place, Records},
+};
 use crate::{
     directory::{
         DirectoryEvent, InstanceName, InstanceRecord, NodeRecord, ServiceDef,
         keys::{Key, Keys},
-        record::decode,
     },
     id::Name,
     kv::{EventKind, KeyValue, Revision, WatchEvent},
 };
 
-/// The records of a cluster at one revision.
+/// The records of a cluster at one revision, and those that are kept though they vanished.
 #[derive(Debug)]
 pub(super) struct Model {
     keys: Keys,
     revision: Revision,
     records: Records,
-}
-
-#[derive(Debug, Default)]
-struct Records {
-    instances: BTreeMap<Name, BTreeMap<InstanceName, Arc<InstanceRecord>>>,
-    nodes: BTreeMap<Name, Arc<NodeRecord>>,
-    definitions: BTreeMap<Name, Arc<ServiceDef>>,
-    /// Instances that said `bye` within the last minute.
-    byes: HashSet<(Name, InstanceName)>,
+    guard: Guard,
+    /// What was dropped lately without a farewell, with when: if it turns out to be part of a mass,
+    /// it comes back.
+    dropped: Vec<(Arc<InstanceRecord>, Instant)>,
+    dropped_nodes: Vec<(Arc<NodeRecord>, Instant)>,
 }
 
 /// What a step changed.
@@ -46,8 +47,15 @@ pub(super) struct Delta {
 }
 
 impl Model {
-    pub(super) fn new(keys: Keys) -> Self {
-        Self { keys, revision: Revision(0), records: Records::default() }
+    pub(super) fn new(keys: Keys, guard: Guard) -> Self {
+        Self {
+            keys,
+            revision: Revision(0),
+            records: Records::default(),
+            guard,
+            dropped: Vec::new(),
+            dropped_nodes: Vec::new(),
+        }
     }
 
     /// The revision up to which it is right.
@@ -60,6 +68,17 @@ impl Model {
         instances.map(|instances| instances.values().cloned().collect()).unwrap_or_default()
     }
 
+    /// Those of the instances that are kept though they vanished.
+    pub(super) fn suspects(&self, service: &Name) -> Vec<InstanceName> {
+        let Some(instances) = self.records.instances.get(service) else { return Vec::new() };
+        if self.records.suspects.is_empty() {
+            return Vec::new();
+        }
+        let is_suspect =
+            |name: &&InstanceName| self.records.suspects.contains_key(&(service.clone(), **name));
+        instances.keys().filter(is_suspect).copied().collect()
+    }
+
     pub(super) fn definition(&self, service: &Name) -> Option<Arc<ServiceDef>> {
         self.records.definitions.get(service).cloned()
     }
@@ -69,7 +88,7 @@ impl Model {
     }
 
     /// Takes a full list for the truth. Whatever the watch still says up to its revision is old.
-    pub(super) fn replace(&mut self, kvs: &[KeyValue], revision: Revision) -> Delta {
+    pub(super) fn replace(&mut self, kvs: &[KeyValue], revision: Revision, at: Moment) -> Delta {
         let mut delta = Delta::default();
         let mut records = Records::default();
         for kv in kvs {
@@ -78,13 +97,15 @@ impl Model {
             }
         }
         let old = std::mem::replace(&mut self.records, records);
+        self.records.inherit(&old, &mut delta);
+        self.settle(at, &mut delta);
         self.records.compare(&old, &mut delta);
         self.revision = revision;
         delta
     }
 
     /// Takes the changes of a watch; those that are not newer are known already.
-    pub(super) fn apply(&mut self, events: &[WatchEvent]) -> Delta {
+    pub(super) fn apply(&mut self, events: &[WatchEvent], at: Moment) -> Delta {
         let mut delta = Delta::default();
         let newest = events.iter().map(|event| event.kv.mod_revision).max();
         let newer = |event: &&WatchEvent| event.kv.mod_revision > self.revision;
@@ -107,126 +128,148 @@ impl Model {
                 delta.malformed.push(event.kv.key.clone());
             }
         }
+        self.settle(at, &mut delta);
         // Only what was seen counts: the revision of an answer may run ahead of changes to come.
         self.revision = self.revision.max(newest.unwrap_or_default());
         delta
     }
+
+    /// When the first suspect has had its time.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let records = &self.records;
+        records.suspects.values().chain(records.suspect_nodes.values()).min().copied()
+    }
+
+    /// Drops suspects that have had their time.
+    pub(super) fn expire(&mut self, at: Moment) -> Delta {
+        let mut delta = Delta::default();
+        let records = &mut self.records;
+        if let Some(kept_until) = self.guard.kept_until(at) {
+            for until in records.suspects.values_mut().chain(records.suspect_nodes.values_mut()) {
+                *until = kept_until.max(*until);
+            }
+        }
+        for place in due(&records.suspects, at.now) {
+            records.take_out(&place, false, &mut delta);
+        }
+        for node in due(&records.suspect_nodes, at.now) {
+            records.suspect_nodes.remove(&node);
+            records.nodes.remove(&node);
+            delta.nodes = true;
+        }
+        delta
+    }
+
+    /// Decides what becomes of what vanished in this step.
+    fn settle(&mut self, at: Moment, delta: &mut Delta) {
+        let records = &mut self.records;
+        let missing = std::mem::take(&mut records.missing);
+        let missing_nodes = std::mem::take(&mut records.missing_nodes);
+        if missing.is_empty() && missing_nodes.is_empty() {
+            return;
+        }
+        let bereft = missing.iter().filter_map(|place| records.instance(place));
+        let bereft: BTreeSet<&Name> = bereft.map(|record| &record.node).collect();
+        for name in &missing_nodes {
+            // One that shut down in order has taken its instances out before.
+            let node = records.nodes.get(name);
+            if bereft.contains(name) || node.is_some_and(|node| !records.says_bye(node)) {
+                self.guard.note_lost(name, at.now);
+            }
+        }
+        for node in bereft {
+            if !records.nodes.contains_key(node) {
+                self.guard.note_lost(node, at.now);
+            }
+        }
+        let verdict = self.guard.judge(records.nodes.keys(), at);
+        if verdict != Verdict::Believed {
+            tracing::warn!(
+                instances = missing.len(),
+                nodes = missing_nodes.len(),
+                ?verdict,
+                "registrations vanished in a way that does not look like deaths; they are kept for \
+                 one more lease time"
+            );
+        }
+        self.settle_instances(missing, verdict, at.now, delta);
+        self.settle_nodes(missing_nodes, verdict, at.now, delta);
+        if verdict != Verdict::Believed {
+            self.bring_back(at.now, delta);
+        }
+    }
+
+    fn settle_instances(
+        &mut self,
+        missing: BTreeSet<Place>,
+        verdict: Verdict,
+        now: Instant,
+        delta: &mut Delta,
+    ) {
+        let records = &mut self.records;
+        self.dropped.retain(|(_, when)| now.duration_since(*when) <= WINDOW);
+        for place in missing {
+            let Some(record) = records.instance(&place).cloned() else { continue };
+            let node_lost = self.guard.is_lost(&record.node);
+            let kept = match verdict {
+                Verdict::Believed => false,
+                // One key of a node that stands was deleted by its owner or by hand.
+                Verdict::MassLoss => node_lost,
+                Verdict::OwnLapse => true,
+            };
+            if kept && !records.is_superseded(&record) {
+                records.suspect(record, now + self.guard.ttl(), delta);
+            } else if records.take_out(&place, false, delta).is_some() && node_lost {
+                self.dropped.push((record, now));
+            }
+        }
+    }
+
+    fn settle_nodes(
+        &mut self,
+        missing: BTreeSet<Name>,
+        verdict: Verdict,
+        now: Instant,
+        delta: &mut Delta,
+    ) {
+        let records = &mut self.records;
+        self.dropped_nodes.retain(|(_, when)| now.duration_since(*when) <= WINDOW);
+        for name in missing {
+            let is_lost = self.guard.is_lost(&name);
+            if verdict != Verdict::Believed && is_lost {
+                records.suspect_nodes.insert(name, now + self.guard.ttl());
+            } else if let Some(node) = records.nodes.remove(&name) {
+                delta.nodes = true;
+                if is_lost {
+                    self.dropped_nodes.push((node, now));
+                }
+            }
+        }
+    }
+
+    /// Takes back what was dropped before it was clear that it is part of a mass.
+    fn bring_back(&mut self, now: Instant, delta: &mut Delta) {
+        let (records, ttl) = (&mut self.records, self.guard.ttl());
+        for (node, when) in self.dropped_nodes.drain(..) {
+            if when + ttl > now && !records.nodes.contains_key(&node.node) {
+                records.suspect_nodes.insert(node.node.clone(), when + ttl);
+                records.nodes.insert(node.node.clone(), node);
+                delta.nodes = true;
+            }
+        }
+        for (record, when) in self.dropped.drain(..) {
+            let place = (record.service.clone(), record.instance);
+            let is_known = records.instance(&place).is_some() || records.byes.contains(&place);
+            if when + ttl > now && !is_known && !records.is_superseded(&record) {
+                records.suspect(record, when + ttl, delta);
+            }
+        }
+    }
 }
 
-impl Records {
-    /// Takes a key as it was written. One that can't be read counts as absent, so that the cache
-    /// of a node which saw a better value before equals that of one which did not. Says whether it
-    /// could be read.
-    fn put(&mut self, keys: &Keys, kv: &KeyValue, delta: &mut Delta) -> bool {
-        let key = keys.parse(&kv.key);
-        let taken = match &key {
-            Key::Node(node) => decode(&kv.value)
-                .filter(|record: &NodeRecord| record.node == *node)
-                .map(|record| self.put_node(record, delta)),
-            Key::Definition(service) => decode(&kv.value)
-                .filter(|definition: &ServiceDef| definition.check().is_ok())
-                .map(|definition| self.define(service, definition, delta)),
-            Key::Instance(service, name) => decode(&kv.value)
-                .filter(|record: &InstanceRecord| {
-                    record.service == *service && record.instance == *name
-                })
-                .map(|record| self.put_instance(record, delta)),
-            Key::Bye(service, instance) => {
-                self.byes.insert((service.clone(), *instance));
-                Some(())
-            }
-            Key::Other => Some(()),
-            Key::Malformed => None,
-        };
-        if taken.is_none() {
-            self.delete(&key, delta);
-        }
-        taken.is_some()
-    }
-
-    fn put_node(&mut self, record: NodeRecord, delta: &mut Delta) {
-        delta.nodes = true;
-        self.nodes.insert(record.node.clone(), Arc::new(record));
-    }
-
-    fn define(&mut self, service: &Name, definition: ServiceDef, delta: &mut Delta) {
-        delta.services.insert(service.clone());
-        self.definitions.insert(service.clone(), Arc::new(definition));
-    }
-
-    fn put_instance(&mut self, record: InstanceRecord, delta: &mut Delta) {
-        let record = Arc::new(record);
-        let service = record.service.clone();
-        let instances = self.instances.entry(service.clone()).or_default();
-        let event = match instances.insert(record.instance, Arc::clone(&record)) {
-            // Written again as it was: its owner repaired what it took for missing.
-            Some(old) if old == record => return,
-            Some(_) => DirectoryEvent::Changed(record),
-            None => DirectoryEvent::Up(record),
-        };
-        delta.services.insert(service.clone());
-        delta.events.push((service, event));
-    }
-
-    fn delete(&mut self, key: &Key, delta: &mut Delta) {
-        match key {
-            Key::Node(node) => delta.nodes |= self.nodes.remove(node).is_some(),
-            Key::Definition(service) => {
-                if self.definitions.remove(service).is_some() {
-                    delta.services.insert(service.clone());
-                }
-            }
-            Key::Instance(service, name) => {
-                let Some(instances) = self.instances.get_mut(service) else { return };
-                let Some(instance) = instances.remove(name) else { return };
-                if instances.is_empty() {
-                    self.instances.remove(service);
-                }
-                self.down(instance, delta);
-            }
-            Key::Bye(service, instance) => {
-                self.byes.remove(&(service.clone(), *instance));
-            }
-            Key::Other | Key::Malformed => {}
-        }
-    }
-
-    fn down(&self, instance: Arc<InstanceRecord>, delta: &mut Delta) {
-        let service = instance.service.clone();
-        let left = self.byes.contains(&(service.clone(), instance.instance));
-        delta.services.insert(service.clone());
-        delta.events.push((service, DirectoryEvent::Down { instance, left }));
-    }
-
-    /// What is different from before, as events.
-    fn compare(&self, old: &Self, delta: &mut Delta) {
-        delta.nodes = self.nodes != old.nodes;
-        for (service, before) in &old.instances {
-            let now = self.instances.get(service);
-            for (name, instance) in before {
-                if now.is_none_or(|now| !now.contains_key(name)) {
-                    self.down(Arc::clone(instance), delta);
-                }
-            }
-        }
-        for (service, now) in &self.instances {
-            let before = old.instances.get(service);
-            for (name, instance) in now {
-                let event = match before.and_then(|before| before.get(name)) {
-                    Some(old) if old == instance => continue,
-                    Some(_) => DirectoryEvent::Changed(Arc::clone(instance)),
-                    None => DirectoryEvent::Up(Arc::clone(instance)),
-                };
-                delta.services.insert(service.clone());
-                delta.events.push((service.clone(), event));
-            }
-        }
-        for service in self.definitions.keys().chain(old.definitions.keys()) {
-            if self.definitions.get(service) != old.definitions.get(service) {
-                delta.services.insert(service.clone());
-            }
-        }
-    }
+fn due<K: Clone + Ord>(suspects: &BTreeMap<K, Instant>, now: Instant) -> Vec<K> {
+    let due = suspects.iter().filter(|(_, until)| **until <= now);
+    due.map(|(key, _)| key.clone()).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
+use std::time::Duration;
+
 use super::*;
 use crate::{
     directory::record::encode,
     id::{ActorId, Incarnation},
 };
+
+const TTL: Duration = Duration::from_secs(5);
 
 fn name(name: &str) -> Name {
     Name::new(name).expect("a name")
@@ -10,6 +14,14 @@ fn name(name: &str) -> Name {
 
 fn keys() -> Keys {
     Keys::new(&name("c"))
+}
+
+fn model() -> Model {
+    Model::new(keys(), Guard::new(name("own"), TTL))
+}
+
+fn now() -> Moment {
+    Moment { now: Instant::now(), lapsed: None }
 }
 
 fn record(number: u64, weight: u32) -> InstanceRecord {
@@ -54,60 +66,66 @@ fn told(delta: &Delta) -> Vec<String> {
 
 #[test]
 fn changes_become_events_and_what_is_not_newer_is_ignored() {
-    let mut model = Model::new(keys());
-    model.replace(&[put(&record(1, 1), 3).kv], Revision(5));
-    assert!(model.apply(&[put(&record(1, 9), 5)]).events.is_empty());
-    let delta = model.apply(&[put(&record(1, 2), 6), put(&record(2, 1), 6)]);
+    let mut model = model();
+    model.replace(&[put(&record(1, 1), 3).kv], Revision(5), now());
+    assert!(model.apply(&[put(&record(1, 9), 5)], now()).events.is_empty());
+    let delta = model.apply(&[put(&record(1, 2), 6), put(&record(2, 1), 6)], now());
     assert_eq!(told(&delta), ["changed 1", "up 2"]);
     assert_eq!(model.revision(), Revision(6));
-    assert!(model.apply(&[put(&record(2, 1), 7)]).events.is_empty(), "written again as it was");
+    assert!(
+        model.apply(&[put(&record(2, 1), 7)], now()).events.is_empty(),
+        "written again as it was"
+    );
     let key = keys().instance(&name("orders"), record(1, 1).instance);
-    assert_eq!(told(&model.apply(&[delete(key, 8)])), ["down 1 left=false"]);
+    assert_eq!(told(&model.apply(&[delete(key, 8)], now())), ["down 1 left=false"]);
 }
 
 #[test]
 fn a_bye_in_the_same_revision_explains_a_delete_in_whatever_order() {
     for bye_first in [true, false] {
-        let mut model = Model::new(keys());
-        model.replace(&[put(&record(1, 1), 3).kv], Revision(5));
+        let mut model = model();
+        model.replace(&[put(&record(1, 1), 3).kv], Revision(5), now());
         let bye = keys().bye(&name("orders"), record(1, 1).instance);
         let bye = WatchEvent { kind: EventKind::Put, kv: kv(bye, "{}", 6) };
         let gone = delete(keys().instance(&name("orders"), record(1, 1).instance), 6);
         let batch = if bye_first { [bye, gone] } else { [gone, bye] };
-        assert_eq!(told(&model.apply(&batch)), ["down 1 left=true"]);
+        assert_eq!(told(&model.apply(&batch, now())), ["down 1 left=true"]);
     }
 }
 
 #[test]
 fn a_list_says_what_was_missed() {
-    let mut model = Model::new(keys());
+    let mut model = model();
     let first = [put(&record(1, 1), 3).kv, put(&record(2, 1), 3).kv, put(&record(3, 1), 3).kv];
-    assert_eq!(told(&model.replace(&first, Revision(5))), ["up 1", "up 2", "up 3"]);
+    assert_eq!(told(&model.replace(&first, Revision(5), now())), ["up 1", "up 2", "up 3"]);
     let bye = keys().bye(&name("orders"), record(1, 1).instance);
     let second = [kv(bye, "{}", 8), put(&record(3, 7), 7).kv, put(&record(4, 1), 7).kv];
-    let delta = model.replace(&second, Revision(9));
+    let delta = model.replace(&second, Revision(9), now());
     assert_eq!(told(&delta), ["down 1 left=true", "down 2 left=false", "changed 3", "up 4"]);
     // A store that lost its data is believed too.
-    let delta = model.replace(&[], Revision(1));
+    let delta = model.replace(&[], Revision(1), now());
     assert_eq!(delta.events.len(), 2);
     assert_eq!(model.revision(), Revision(1));
 }
 
 #[test]
 fn what_cannot_be_read_counts_as_absent() {
-    let mut model = Model::new(keys());
-    model.replace(&[put(&record(1, 1), 3).kv], Revision(5));
+    let mut model = model();
+    model.replace(&[put(&record(1, 1), 3).kv], Revision(5), now());
     let key = keys().instance(&name("orders"), record(1, 1).instance);
     for (revision, value) in [(6, "{\"foreign\":true}"), (8, "\u{0}"), (10, "[]")] {
         let garbage = kv(key.clone(), value, revision);
-        let delta = model.apply(&[WatchEvent { kind: EventKind::Put, kv: garbage }]);
+        let delta = model.apply(&[WatchEvent { kind: EventKind::Put, kv: garbage }], now());
         assert_eq!(told(&delta), ["down 1 left=false"]);
         assert_eq!(delta.malformed, std::slice::from_ref(&key));
-        assert_eq!(told(&model.apply(&[put(&record(1, 1), revision + 1)])), ["up 1"]);
+        assert_eq!(told(&model.apply(&[put(&record(1, 1), revision + 1)], now())), ["up 1"]);
     }
     // A record under the key of another is a lie.
     let value = encode(&record(2, 1)).expect("it is small");
-    let delta = model.replace(&[kv(key, value, 20)], Revision(20));
+    let delta = model.replace(&[kv(key, value, 20)], Revision(20), now());
     assert_eq!(told(&delta), ["down 1 left=false"]);
     assert_eq!(delta.malformed.len(), 1);
 }
+
+#[path = "suspects_tests.rs"]
+mod suspects;

@@ -1,14 +1,26 @@
-use super::*;
+use std::time::Duration;
+
+use super::{
+    guard::{Guard, Moment},
+    *,
+};
 use crate::{
     directory::{InstanceName, InstanceRecord, keys::Keys, record::encode},
     id::{ActorId, Incarnation},
     kv::KeyValue,
 };
 
+fn now() -> Moment {
+    Moment { now: Instant::now(), lapsed: None }
+}
+
 fn listed(services: &[&str]) -> (Model, Delta) {
     let keys = Keys::new(&Name::new("c").expect("a name"));
-    let mut model = Model::new(keys.clone());
-    let delta = model.replace(&kvs(&keys, services), Revision(5));
+    let mut model = Model::new(
+        keys.clone(),
+        Guard::new(Name::new("own").expect("a name"), Duration::from_secs(5)),
+    );
+    let delta = model.replace(&kvs(&keys, services), Revision(5), now());
     (model, delta)
 }
 
@@ -16,8 +28,12 @@ fn kvs(keys: &Keys, services: &[&str]) -> Vec<KeyValue> {
     let kv = |service: &&str| {
         let service = Name::new(service).expect("a name");
         let instance = InstanceName::new(Incarnation::from_u128(1), 1);
-        let record =
-            InstanceRecord::new(service.clone(), instance, service.clone(), ActorId::from_u64(1));
+        let record = InstanceRecord::new(
+            service.clone(),
+            instance,
+            Name::new("n").expect("a name"),
+            ActorId::from_u64(1),
+        );
         KeyValue {
             key: keys.instance(&service, instance),
             value: encode(&record).expect("it is small"),
@@ -47,7 +63,7 @@ fn a_handle_sees_a_change_and_keeps_its_view_between() {
     assert_eq!(first.instances.len(), 1);
     assert!(Arc::ptr_eq(&first, handle.current()));
     assert!(Arc::ptr_eq(&first, &handle.clone().load()));
-    let delta = model.replace(&[], Revision(6));
+    let delta = model.replace(&[], Revision(6), now());
     cache.publish(&model, delta, true);
     assert!(handle.current().instances.is_empty());
     assert!(handle.current().generation > first.generation);
@@ -62,7 +78,7 @@ fn services_that_went_are_forgotten_unless_a_handle_waits_for_them() {
     cache.publish(&model, delta, true);
     assert_eq!((cells(&cache), cache.services().len()), (500, 500));
     let mut handle = cache.handle(&Name::new("s7").expect("a name"));
-    let delta = model.replace(&[], Revision(6));
+    let delta = model.replace(&[], Revision(6), now());
     cache.publish(&model, delta, true);
     assert_eq!((cells(&cache), cache.services().len()), (1, 0));
     let (model, delta) = listed(&names);

@@ -6,7 +6,7 @@ use std::sync::{
 use arc_swap::ArcSwap;
 
 use crate::{
-    directory::{InstanceRecord, ServiceDef},
+    directory::{InstanceName, InstanceRecord, ServiceDef},
     id::Name,
 };
 
@@ -19,13 +19,22 @@ pub struct ServiceView {
     pub generation: u64,
     /// Its instances, sorted by their names.
     pub instances: Vec<Arc<InstanceRecord>>,
+    /// Those of them whose registration vanished, and which are kept for one more lease time because
+    /// their nodes are likely to live; sorted.
+    pub suspects: Vec<InstanceName>,
     /// Its definition, if it has one.
     pub definition: Option<Arc<ServiceDef>>,
 }
 
 impl ServiceView {
     pub(super) fn empty(service: Name) -> Self {
-        Self { service, generation: 0, instances: Vec::new(), definition: None }
+        Self {
+            service,
+            generation: 0,
+            instances: Vec::new(),
+            suspects: Vec::new(),
+            definition: None,
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Registration {
     /// Wakes the loop when something is desired anew.
     wake: Notify,
     progress: watch::Sender<Progress>,
-    lease: Mutex<Option<HeldLease>>,
+    lease: Mutex<LeaseState>,
     last_error: Mutex<Option<KvError>>,
 }
 
@@ -67,12 +67,21 @@ struct Progress {
     closed: bool,
 }
 
+/// The node's lease, and when it was last not to be relied on.
+#[derive(Debug, Default)]
+struct LeaseState {
+    held: Option<HeldLease>,
+    lapsed: Option<Instant>,
+}
+
 /// The node's lease.
 #[derive(Debug, Clone, Copy)]
 struct HeldLease {
     id: LeaseId,
     /// Until when others surely take the node for alive.
     deadline: Instant,
+    /// When it must have been renewed, or an outage is long enough to end the leases of others.
+    overdue: Instant,
 }
 
 /// What the loop has to do.
@@ -163,7 +172,7 @@ impl Registration {
 
     /// Until when others surely take the node for alive.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.lease.lock().map(|lease| lease.deadline)
+        self.lease.lock().held.map(|lease| lease.deadline)
     }
 
     /// The last error of the store.
@@ -228,16 +237,70 @@ impl Registration {
         self.progress.send_modify(|progress| progress.superseded = Some(by));
     }
 
-    fn hold(&self, lease: HeldLease) {
-        *self.lease.lock() = Some(lease);
+    fn hold(&self, lease: HeldLease, now: Instant) {
+        let mut state = self.lease.lock();
+        state.lapsed = state.lapsed(now);
+        state.held = Some(lease);
+    }
+
+    /// The store says that the lease is gone.
+    fn lose(&self, now: Instant) {
+        *self.lease.lock() = LeaseState { held: None, lapsed: Some(now) };
+    }
+
+    /// When this node could last not be sure of its lease: now, while it can't be. None for a node
+    /// that gave its place to a later life: it will have no lease again, and must not doubt for ever.
+    pub(super) fn lapsed(&self, now: Instant) -> Option<Instant> {
+        match self.superseded_by() {
+            Some(_) => None,
+            None => self.lease.lock().lapsed(now),
+        }
     }
 
     /// Lets the lease go: from now on nobody takes the node for alive.
     pub(super) fn let_go(&self) -> Option<LeaseId> {
-        self.lease.lock().take().map(|lease| lease.id)
+        self.lease.lock().held.take().map(|lease| lease.id)
     }
 
     fn remember(&self, error: KvError) {
         *self.last_error.lock() = Some(error);
+    }
+}
+
+impl LeaseState {
+    fn lapsed(&self, now: Instant) -> Option<Instant> {
+        match (self.held, self.lapsed) {
+            (Some(lease), _) if lease.overdue <= now => Some(now),
+            (None, Some(_)) => Some(now),
+            (_, lapsed) => lapsed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_lapses_while_it_is_overdue_or_lost_and_the_last_time_is_remembered() {
+        let registration = Registration::default();
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let lease = |from: Instant| HeldLease {
+            id: LeaseId(1),
+            deadline: from + second * 4,
+            overdue: from + second * 3,
+        };
+        assert_eq!(registration.lapsed(start), None, "it has had none yet");
+        registration.hold(lease(start), start);
+        registration.hold(lease(start + second), start + second);
+        assert_eq!(registration.lapsed(start + second * 3), None);
+        let late = start + second * 5;
+        assert_eq!(registration.lapsed(late), Some(late));
+        registration.hold(lease(late), late);
+        assert_eq!(registration.lapsed(late + second), Some(late));
+        registration.lose(late + second);
+        assert_eq!(registration.lapsed(late + second * 2), Some(late + second * 2));
+        registration.publish_superseded(Incarnation::from_u128(1));
+        assert_eq!(registration.lapsed(late + second * 2), None);
     }
 }

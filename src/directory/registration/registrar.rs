@@ -142,7 +142,7 @@ impl Registrar {
             self.lease = None;
             self.node = None;
             self.registered.clear();
-            self.registration.let_go();
+            self.registration.lose(Instant::now());
         } else {
             tracing::debug!(%error, "registering failed; trying again");
         }
@@ -180,7 +180,9 @@ impl Registrar {
         self.renew_at = asked + self.options.lease_ttl / 3;
         // A tenth for clocks that differ in speed.
         let deadline = asked + ttl.mul_f64(0.9);
-        self.registration.hold(HeldLease { id, deadline });
+        // Somebody else's lease may be older than ours by the time between two renewals.
+        let overdue = asked + self.options.lease_ttl.mul_f64(2.0 / 3.0);
+        self.registration.hold(HeldLease { id, deadline, overdue }, Instant::now());
         Ok(id)
     }
 

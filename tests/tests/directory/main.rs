@@ -6,3 +6,4 @@ mod definitions;
 mod faults;
 mod nodes;
 mod services;
+mod suspects;

@@ -1,0 +1,258 @@
+//! The records of a cluster, key by key.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use tokio::time::Instant;
+
+use super::model::Delta;
+use crate::{
+    directory::{
+        DirectoryEvent, InstanceName, InstanceRecord, NodeRecord, ServiceDef,
+        keys::{Key, Keys},
+        record::decode,
+    },
+    id::Name,
+    kv::KeyValue,
+};
+
+/// An instance by its place in the store.
+pub(super) type Place = (Name, InstanceName);
+
+/// What is known, and what of it the store does not hold any more.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    pub(super) instances: BTreeMap<Name, BTreeMap<InstanceName, Arc<InstanceRecord>>>,
+    pub(super) nodes: BTreeMap<Name, Arc<NodeRecord>>,
+    pub(super) definitions: BTreeMap<Name, Arc<ServiceDef>>,
+    /// Instances that said `bye` within the last minute.
+    pub(super) byes: HashSet<Place>,
+    /// What vanished in this step without a farewell. Empty between steps.
+    pub(super) missing: BTreeSet<Place>,
+    pub(super) missing_nodes: BTreeSet<Name>,
+    /// What vanished and is kept, with until when.
+    pub(super) suspects: BTreeMap<Place, Instant>,
+    pub(super) suspect_nodes: BTreeMap<Name, Instant>,
+}
+
+impl Records {
+    pub(super) fn instance(&self, (service, name): &Place) -> Option<&Arc<InstanceRecord>> {
+        self.instances.get(service)?.get(name)
+    }
+
+    /// Whether a later life of its node is registered, so that it can't live.
+    pub(super) fn is_superseded(&self, record: &InstanceRecord) -> bool {
+        let node = self.nodes.get(&record.node);
+        node.is_some_and(|node| node.incarnation > record.incarnation())
+    }
+
+    /// Whether an instance of this life of a node said `bye`: it is being shut down in order.
+    pub(super) fn says_bye(&self, node: &NodeRecord) -> bool {
+        self.byes.iter().any(|(_, instance)| instance.incarnation() == node.incarnation)
+    }
+
+    /// Takes a key as it was written. One that can't be read counts as absent, so that the cache
+    /// of a node which saw a better value before equals that of one which did not. Says whether it
+    /// could be read.
+    pub(super) fn put(&mut self, keys: &Keys, kv: &KeyValue, delta: &mut Delta) -> bool {
+        let key = keys.parse(&kv.key);
+        let taken = match &key {
+            Key::Node(node) => decode(&kv.value)
+                .filter(|record: &NodeRecord| record.node == *node)
+                .map(|record| self.put_node(record, delta)),
+            Key::Definition(service) => decode(&kv.value)
+                .filter(|definition: &ServiceDef| definition.check().is_ok())
+                .map(|definition| self.define(service, definition, delta)),
+            Key::Instance(service, name) => decode(&kv.value)
+                .filter(|record: &InstanceRecord| {
+                    record.service == *service && record.instance == *name
+                })
+                .map(|record| self.put_instance(record, delta)),
+            Key::Bye(service, instance) => {
+                self.put_bye((service.clone(), *instance), delta);
+                Some(())
+            }
+            Key::Other => Some(()),
+            Key::Malformed => None,
+        };
+        if taken.is_none() {
+            self.delete(&key, delta);
+        }
+        taken.is_some()
+    }
+
+    fn put_node(&mut self, record: NodeRecord, delta: &mut Delta) {
+        delta.nodes = true;
+        self.missing_nodes.remove(&record.node);
+        self.suspect_nodes.remove(&record.node);
+        let incarnation = record.incarnation;
+        let before = self.nodes.insert(record.node.clone(), Arc::new(record));
+        if before.is_none_or(|before| before.incarnation >= incarnation) {
+            return;
+        }
+        // Instances of an earlier life need not be waited for.
+        let places: Vec<Place> = self.suspects.keys().cloned().collect();
+        for place in places {
+            if self.instance(&place).is_some_and(|record| self.is_superseded(record)) {
+                self.suspects.remove(&place);
+                self.missing.insert(place);
+            }
+        }
+    }
+
+    fn define(&mut self, service: &Name, definition: ServiceDef, delta: &mut Delta) {
+        delta.services.insert(service.clone());
+        self.definitions.insert(service.clone(), Arc::new(definition));
+    }
+
+    fn put_instance(&mut self, record: InstanceRecord, delta: &mut Delta) {
+        let record = Arc::new(record);
+        let place = (record.service.clone(), record.instance);
+        self.missing.remove(&place);
+        let was_suspect = self.suspects.remove(&place).is_some();
+        let service = place.0;
+        let instances = self.instances.entry(service.clone()).or_default();
+        let event = match instances.insert(record.instance, Arc::clone(&record)) {
+            Some(_) if was_suspect => DirectoryEvent::Up(record),
+            // Written again as it was: its owner repaired what it took for missing.
+            Some(old) if old == record => return,
+            Some(_) => DirectoryEvent::Changed(record),
+            None => DirectoryEvent::Up(record),
+        };
+        delta.services.insert(service.clone());
+        delta.events.push((service, event));
+    }
+
+    /// Takes the farewell of an instance, which may have been missed before.
+    fn put_bye(&mut self, place: Place, delta: &mut Delta) {
+        if self.missing.contains(&place) || self.suspects.contains_key(&place) {
+            self.take_out(&place, true, delta);
+        }
+        self.byes.insert(place);
+    }
+
+    pub(super) fn delete(&mut self, key: &Key, delta: &mut Delta) {
+        match key {
+            Key::Node(node) => {
+                if self.nodes.contains_key(node) && !self.suspect_nodes.contains_key(node) {
+                    self.missing_nodes.insert(node.clone());
+                }
+            }
+            Key::Definition(service) => {
+                if self.definitions.remove(service).is_some() {
+                    delta.services.insert(service.clone());
+                }
+            }
+            Key::Instance(service, name) => self.miss((service.clone(), *name), delta),
+            Key::Bye(service, instance) => {
+                self.byes.remove(&(service.clone(), *instance));
+            }
+            Key::Other | Key::Malformed => {}
+        }
+    }
+
+    /// An instance is not in the store any more.
+    fn miss(&mut self, place: Place, delta: &mut Delta) {
+        if self.byes.contains(&place) {
+            self.take_out(&place, true, delta);
+        } else if self.instance(&place).is_some() && !self.suspects.contains_key(&place) {
+            self.missing.insert(place);
+        }
+    }
+
+    /// Removes an instance and tells of it. Gives its last record.
+    pub(super) fn take_out(
+        &mut self,
+        place: &Place,
+        left: bool,
+        delta: &mut Delta,
+    ) -> Option<Arc<InstanceRecord>> {
+        self.missing.remove(place);
+        self.suspects.remove(place);
+        let (service, name) = place;
+        let instances = self.instances.get_mut(service)?;
+        let instance = instances.remove(name)?;
+        if instances.is_empty() {
+            self.instances.remove(service);
+        }
+        delta.services.insert(service.clone());
+        let event = DirectoryEvent::Down { instance: Arc::clone(&instance), left };
+        delta.events.push((service.clone(), event));
+        Some(instance)
+    }
+
+    /// Keeps an instance that is not in the store, until then.
+    pub(super) fn suspect(
+        &mut self,
+        record: Arc<InstanceRecord>,
+        until: Instant,
+        delta: &mut Delta,
+    ) {
+        let service = record.service.clone();
+        self.suspects.insert((service.clone(), record.instance), until);
+        let instances = self.instances.entry(service.clone()).or_default();
+        instances.insert(record.instance, Arc::clone(&record));
+        delta.services.insert(service.clone());
+        delta.events.push((service, DirectoryEvent::Suspect(record)));
+    }
+
+    /// Of a fresh list: takes over from before what the list does not have.
+    pub(super) fn inherit(&mut self, old: &Self, delta: &mut Delta) {
+        for (name, node) in &old.nodes {
+            if self.nodes.contains_key(name) {
+                continue;
+            }
+            self.nodes.insert(name.clone(), Arc::clone(node));
+            match old.suspect_nodes.get(name) {
+                Some(until) => drop(self.suspect_nodes.insert(name.clone(), *until)),
+                None => drop(self.missing_nodes.insert(name.clone())),
+            }
+        }
+        for (service, before) in &old.instances {
+            for (name, instance) in before {
+                let place = (service.clone(), *name);
+                if self.instance(&place).is_some() {
+                    continue;
+                }
+                let instances = self.instances.entry(service.clone()).or_default();
+                instances.insert(*name, Arc::clone(instance));
+                match old.suspects.get(&place) {
+                    Some(until) if !self.byes.contains(&place) && !self.is_superseded(instance) => {
+                        self.suspects.insert(place, *until);
+                    }
+                    _ => self.miss(place, delta),
+                }
+            }
+        }
+    }
+
+    /// What came or changed since before, as events.
+    pub(super) fn compare(&self, old: &Self, delta: &mut Delta) {
+        delta.nodes = self.nodes != old.nodes;
+        for (service, now) in &self.instances {
+            let before = old.instances.get(service);
+            for (name, instance) in now {
+                let place = (service.clone(), *name);
+                let is_back =
+                    old.suspects.contains_key(&place) && !self.suspects.contains_key(&place);
+                let event = match before.and_then(|before| before.get(name)) {
+                    Some(_) if is_back => DirectoryEvent::Up(Arc::clone(instance)),
+                    Some(old) if old == instance => continue,
+                    Some(_) => DirectoryEvent::Changed(Arc::clone(instance)),
+                    // Told of already.
+                    None if self.suspects.contains_key(&place) => continue,
+                    None => DirectoryEvent::Up(Arc::clone(instance)),
+                };
+                delta.services.insert(service.clone());
+                delta.events.push((service.clone(), event));
+            }
+        }
+        for service in self.definitions.keys().chain(old.definitions.keys()) {
+            if self.definitions.get(service) != old.definitions.get(service) {
+                delta.services.insert(service.clone());
+            }
+        }
+    }
+}
