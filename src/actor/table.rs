@@ -5,7 +5,7 @@ use std::{
 
 use super::{Handler, Handlers, WireFns, wire::EncodeOutcome};
 use crate::{
-    address::{Addr, Recipient},
+    address::{Addr, LocalAsk},
     bus::codec::{Codec, CodecError},
     message::{Envelope, Message, ReplyTo},
 };
@@ -36,7 +36,7 @@ trait RowOps<A: Handlers>: Send + Sync {
     fn access(&self) -> Access;
     fn decode(&self, codec: Codec, bytes: &[u8]) -> Result<A::Inbox, CodecError>;
     fn encode_outcome(&self) -> Option<EncodeOutcome>;
-    fn recipient(&self, addr: &Addr<A>) -> Box<dyn Any + Send + Sync>;
+    fn asker(&self, addr: &Addr<A>) -> Box<dyn Any + Send + Sync>;
 }
 
 struct Typed<M: Message>(Option<WireFns<M>>);
@@ -58,8 +58,9 @@ impl<A: Handler<M>, M: Message> RowOps<A> for Typed<M> {
         self.0.map(|wire| wire.encode_outcome)
     }
 
-    fn recipient(&self, addr: &Addr<A>) -> Box<dyn Any + Send + Sync> {
-        Box::new(Recipient::<M>::from(addr.clone()))
+    fn asker(&self, addr: &Addr<A>) -> Box<dyn Any + Send + Sync> {
+        let asker: Box<dyn LocalAsk<M>> = Box::new(addr.clone());
+        Box::new(asker)
     }
 }
 
@@ -96,9 +97,9 @@ impl<A: Handlers> HandlerRow<A> {
         self.ops.encode_outcome()
     }
 
-    /// The actor as a `Recipient<M>` of this row's message.
-    pub fn recipient(&self, addr: &Addr<A>) -> Box<dyn Any + Send + Sync> {
-        self.ops.recipient(addr)
+    /// The actor as a `Box<dyn LocalAsk<M>>` of this row's message.
+    pub(crate) fn asker(&self, addr: &Addr<A>) -> Box<dyn Any + Send + Sync> {
+        self.ops.asker(addr)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -201,15 +201,39 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
     /// The outcome as the handler returned it.
     #[inline]
     pub(crate) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<M>> {
-        let addr = self.addr;
-        let polled = match &addr.place {
-            Place::Here(shared) => self.poll_here(shared, cx),
-            Place::Elsewhere(sink) => self.poll_remote(sink, cx),
-        };
+        let polled = self.poll_place(cx);
         if polled.is_ready() {
             self.end();
         }
         polled
+    }
+
+    #[inline]
+    fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<M>> {
+        let addr = self.addr;
+        match &addr.place {
+            Place::Here(shared) => self.poll_here(shared, cx),
+            Place::Elsewhere(sink) => self.poll_remote(sink, cx),
+        }
+    }
+}
+
+/// An actor as whoever may turn to another one asks it.
+pub(crate) trait LocalAsk<M: Message>: Send + Sync {
+    /// Asks; hands the message back when the actor did not accept it.
+    fn ask(&self, message: M, timeout: Duration) -> BoxFuture<'_, OrHandedBack<M>>;
+}
+
+/// An outcome, or why there is none, with the message if it was not accepted.
+pub(crate) type OrHandedBack<M> = Result<<M as Message>::Outcome, (Failure, Option<M>)>;
+
+impl<A: Handlers, M: HandledBy<A>> LocalAsk<M> for Addr<A> {
+    fn ask(&self, message: M, timeout: Duration) -> BoxFuture<'_, OrHandedBack<M>> {
+        let mut ask = Addr::ask(self, message).timeout(timeout);
+        Box::pin(async move {
+            let outcome = poll_fn(|cx| ask.poll_place(cx)).await;
+            outcome.map_err(|failure| (failure, ask.message.take()))
+        })
     }
 }
 

@@ -13,7 +13,7 @@ mod tell;
 
 pub use addr::Addr;
 pub use ask::Ask;
-pub(crate) use ask::{ASK_TIMEOUT_BOUNDS, ASK_TIMEOUT_DEFAULT};
+pub(crate) use ask::{ASK_TIMEOUT_BOUNDS, ASK_TIMEOUT_DEFAULT, LocalAsk};
 pub(crate) use context::{CodecContext, current_context, with_context};
 pub use recipient::{Recipient, RecipientAsk, RecipientTell};
 pub use remote::{RemoteMessage, RemoteReply, RemoteSink};

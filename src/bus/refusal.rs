@@ -29,9 +29,10 @@ enum Code {
     TooLarge = 14,
     NotHandled = 15,
     Unsupported = 16,
+    Moved = 17,
 }
 
-const CODES: [Code; 16] = [
+const CODES: [Code; 17] = [
     Code::MailboxFull,
     Code::CircuitOpen,
     Code::NoSuchService,
@@ -48,6 +49,7 @@ const CODES: [Code; 16] = [
     Code::TooLarge,
     Code::NotHandled,
     Code::Unsupported,
+    Code::Moved,
 ];
 
 /// The body of a refusal. One shape for all codes, so that a code that a reader does not know can
@@ -106,6 +108,7 @@ fn parts(kind: &FailureKind) -> (Code, Vec<String>, Vec<u64>) {
         K::NoSuchService { service } => (Code::NoSuchService, one(service), vec![]),
         K::NotPermitted { reason } => (Code::NotPermitted, one(reason), vec![]),
         K::Stopped { actor } => (Code::Stopped, one(actor), vec![]),
+        K::Moved { actor } => (Code::Moved, one(actor), vec![]),
         K::StartFailed { actor, reason } => {
             (Code::StartFailed, vec![actor.clone(), reason.clone()], vec![])
         }
@@ -145,6 +148,7 @@ fn kind(wire: Wire) -> FailureKind {
         Code::NoSuchService => K::NoSuchService { service: text() },
         Code::NotPermitted => K::NotPermitted { reason: text() },
         Code::Stopped => K::Stopped { actor: text() },
+        Code::Moved => K::Moved { actor: text() },
         Code::StartFailed => K::StartFailed { actor: text(), reason: text() },
         Code::Panicked => K::Panicked,
         Code::Unanswered => K::Unanswered,
@@ -195,6 +199,7 @@ mod tests {
             K::TooLarge { size: 9, limit: 8 },
             K::NotHandled { target: text("a"), message: text("b"), how: text("c") },
             K::Unsupported { option: text("a"), target: text("b") },
+            K::Moved { actor: text("a") },
         ]
     }
 
@@ -212,7 +217,7 @@ mod tests {
     #[test]
     fn the_codes_are_pinned() {
         let codes: Vec<u16> = all().iter().map(|kind| parts(kind).0 as u16).collect();
-        assert_eq!(codes, [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+        assert_eq!(codes, [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]);
         let stopped = Failure::new(FailureKind::Stopped { actor: "ab".into() });
         assert_eq!(&to_wire(&stopped)[..], [5, 0, 1, 2, b'a', b'b', 0]);
     }

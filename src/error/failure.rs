@@ -137,6 +137,13 @@ pub enum FailureKind {
         /// The actor's name.
         actor: String,
     },
+    /// The instance has left its service. An ask to the service goes on to another instance by
+    /// itself; it ends with this when there is none.
+    #[error("{actor} has left its service, and no other instance took the message")]
+    Moved {
+        /// The actor's name.
+        actor: String,
+    },
     /// The actor's `started` hook failed.
     #[error("{actor} could not start: {reason}")]
     StartFailed {

@@ -160,8 +160,20 @@ impl RemoteSink for RemoteActor {
         let (incarnation, actor) = (self.incarnation, self.actor);
         Box::pin(async move {
             outgoing.deadline = Some(Instant::now() + timeout);
-            let reply = node?.bus().ask(incarnation, actor, outgoing).await?;
+            let asked = node?.bus().ask(incarnation, actor, outgoing).await;
+            let reply = asked.map_err(as_stopped)?;
             Ok(RemoteReply { codec: reply.codec, body: reply.body })
         })
+    }
+}
+
+/// Who asks one actor by its address has nobody else to go to: for them it has stopped.
+fn as_stopped(failure: Failure) -> Failure {
+    match failure.kind() {
+        FailureKind::Moved { actor } => {
+            let kind = FailureKind::Stopped { actor: actor.clone() };
+            Failure::with_delivery(kind, failure.delivery())
+        }
+        _ => failure,
     }
 }

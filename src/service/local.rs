@@ -29,8 +29,8 @@ pub(crate) trait LocalActor: Send + Sync {
     fn id(&self) -> ActorId;
     /// Takes a received message, or gives it back.
     fn offer(&self, message: Incoming) -> Offered;
-    /// The actor as a `Recipient` of the message with this type, behind `Any`.
-    fn recipient(&self, message: TypeId) -> Option<Box<dyn Any + Send + Sync>>;
+    /// The actor as a `Box<dyn LocalAsk<M>>` of the message with this type, behind `Any`.
+    fn asker(&self, message: TypeId) -> Option<Box<dyn Any + Send + Sync>>;
     /// Its `Addr`, behind `Any`.
     fn addr(&self) -> Box<dyn Any>;
 }
@@ -217,9 +217,9 @@ impl<A: Handlers> LocalActor for LocalActorOf<A> {
         }
     }
 
-    fn recipient(&self, message: TypeId) -> Option<Box<dyn Any + Send + Sync>> {
+    fn asker(&self, message: TypeId) -> Option<Box<dyn Any + Send + Sync>> {
         let row = self.table.rows.iter().find(|row| row.type_id == message)?;
-        Some(row.recipient(&self.addr))
+        Some(row.asker(&self.addr))
     }
 
     fn addr(&self) -> Box<dyn Any> {

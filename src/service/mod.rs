@@ -3,8 +3,10 @@
 //! Owns [`ServiceRef`], the choice of an instance, and the way of a received message to an actor of
 //! this process. Does not start anything: the system does.
 
+mod admitted;
 mod broadcast;
 mod carry;
+mod course;
 mod key;
 mod local;
 mod node;

@@ -4,11 +4,11 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 
-use super::{LocalActor, LocalActorOf, local::Table};
+use super::{LocalActor, LocalActorOf, admitted::Admitted, local::Table};
 use crate::{
     actor::{Actor, Prologue, WireFns},
     address::{Addr, CodecContext, RemoteMessage, with_context},
@@ -32,7 +32,7 @@ pub(crate) struct Node {
     bus: Bus,
     runtime: Handle,
     always_remote: bool,
-    actors: RwLock<FxHashMap<ActorId, Arc<dyn LocalActor>>>,
+    actors: Arc<Admitted>,
     /// Subscriptions of actors that are not served, until they end.
     subscriptions: Mutex<FxHashMap<ActorId, Vec<Consumption>>>,
     /// The reading of the inbox, for as long as the node lives.
@@ -52,28 +52,6 @@ pub(crate) struct NodeParts {
     pub(crate) always_remote: bool,
 }
 
-/// Takes what comes to this process for one of its actors.
-struct Inbox(Weak<Node>);
-
-impl Intake for Inbox {
-    fn offer(&self, message: Incoming) -> Offered {
-        let actor = self.0.upgrade().and_then(|node| {
-            message.target.and_then(|target| node.actors.read().get(&target).cloned())
-        });
-        match actor {
-            Some(actor) => actor.offer(message),
-            None => {
-                let actor = match message.target {
-                    Some(target) => format!("actor {target}"),
-                    None => "nobody in particular".to_owned(),
-                };
-                let failure = FailureKind::Stopped { actor }.into();
-                Offered::Refused { message: Box::new(message), failure }
-            }
-        }
-    }
-}
-
 impl Node {
     /// Joins the parts and opens the inbox.
     pub(crate) async fn open(parts: NodeParts) -> Result<Arc<Self>> {
@@ -85,13 +63,16 @@ impl Node {
             bus: parts.bus,
             runtime: parts.runtime,
             always_remote: parts.always_remote,
-            actors: RwLock::default(),
+            actors: Arc::default(),
             subscriptions: Mutex::default(),
             inbox: Mutex::default(),
             me: me.clone(),
         });
-        let intake = Arc::new(Inbox(Arc::downgrade(&node)));
-        let inbox = node.bus.open_inbox(intake).await.map_err(|error| Error::Log(error.into()))?;
+        let inbox = node
+            .bus
+            .open_inbox(node.actors.clone())
+            .await
+            .map_err(|error| Error::Log(error.into()))?;
         *node.inbox.lock() = Some(inbox);
         Ok(node)
     }
@@ -131,17 +112,32 @@ impl Node {
     }
 
     pub(super) fn is_admitted(&self, id: ActorId) -> bool {
-        self.actors.read().contains_key(&id)
+        self.actors.contains(id)
     }
 
     /// Makes an actor reachable by its identity.
     pub(crate) fn admit(&self, actor: Arc<dyn LocalActor>) {
-        self.actors.write().insert(actor.id(), actor);
+        self.actors.admit(actor);
     }
 
     /// The actor is reachable no more.
     pub(crate) fn dismiss(&self, id: ActorId) {
-        self.actors.write().remove(&id);
+        self.actors.dismiss(id);
+    }
+
+    /// Asks from other processes for this instance are answered `moved` from now on.
+    pub(crate) fn depart(&self, id: ActorId) {
+        self.actors.depart(id);
+    }
+
+    /// An instance has ended. Who still asks for it is told to ask another.
+    pub(crate) fn retire(&self, id: ActorId) {
+        self.actors.retire(id, Instant::now());
+    }
+
+    /// Whether other processes have sent anything to this actor.
+    pub(crate) fn was_called(&self, id: ActorId) -> bool {
+        self.actors.was_called(id)
     }
 
     /// An actor of this process, unless everything goes through the bus.
@@ -153,7 +149,7 @@ impl Node {
         if self.always_remote || incarnation != self.incarnation {
             return None;
         }
-        self.actors.read().get(&id).cloned()
+        self.actors.get(id)
     }
 
     pub(crate) async fn publish<M: Wire>(&self, topic: &str, event: &M) -> Result<(), Failure> {
@@ -248,7 +244,7 @@ impl Node {
         self.bus.shutdown(BUS_SHUTDOWN).await;
         let inbox = self.inbox.lock().take();
         drop(inbox);
-        self.actors.write().clear();
+        self.actors.clear();
         self.directory.shutdown().await.map_err(|error| Error::Directory(error.into()))
     }
 

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     broadcast::{Broadcast, BroadcastError, Delivered},
+    course::Course,
     key::key_hash,
     reference::ServiceTarget,
     router,
@@ -22,12 +23,12 @@ use super::{
 use crate::{
     actor::WireFns,
     address::{
-        ASK_TIMEOUT_BOUNDS, ASK_TIMEOUT_DEFAULT, Recipient, RemoteMessage, RemoteReply,
-        SendOptions, Target, with_context,
+        ASK_TIMEOUT_BOUNDS, ASK_TIMEOUT_DEFAULT, LocalAsk, RemoteMessage, RemoteReply, SendOptions,
+        with_context,
     },
     bus::{Body, Destination, Outgoing},
     directory::{InstanceRecord, ServiceView},
-    error::{AskError, Delivery, Failure, FailureKind, TellError},
+    error::{AskError, Failure, FailureKind, TellError},
     id::Name,
     message::Message,
 };
@@ -117,47 +118,67 @@ impl<'a, M: Message> Route<'a, M> {
     async fn ask(self, message: M, options: SendOptions) -> Asked<M> {
         let timeout = options.timeout.unwrap_or(ASK_TIMEOUT_DEFAULT);
         let deadline = Instant::now() + timeout;
-        let (name, view) = self.find()?;
-        let able = router::candidates::<M>(name, &view)?;
-        let own = self.target.node.incarnation();
-        let order = router::order(able, own, options.key.as_deref(), &mut |n| fastrand::usize(..n));
-        let first = order.first().expect("candidates are never empty");
-        if let Some(local) = self.shortcut(first) {
-            let options = SendOptions { timeout: Some(timeout), ..SendOptions::default() };
-            return local.ask_with(message, options).await;
+        let (mut message, mut encoded) = (message, None);
+        let mut course = Course::default();
+        loop {
+            // Anew each time: what an answer says of an instance may be in the cache by now.
+            let record = match self.choose(&course, options.key.as_deref()) {
+                Ok(record) => record,
+                Err(failure) => return Err(course.last.unwrap_or(failure).into()),
+            };
+            let failure = if let Some(local) = self.shortcut(&record) {
+                let left = deadline.saturating_duration_since(Instant::now());
+                match local.ask(message, left).await {
+                    Ok(outcome) => return M::into_result(outcome).map_err(AskError::Rejected),
+                    Err((failure, None)) => return Err(failure.into()),
+                    Err((failure, Some(back))) => {
+                        message = back;
+                        failure
+                    }
+                }
+            } else {
+                // Encoded before the wait: messages need not be `Sync`.
+                let encoded = match &mut encoded {
+                    Some(encoded) => RemoteMessage::clone(encoded),
+                    none => none.insert(self.encode(&message)?).clone(),
+                };
+                match self.ask_instance(&record, encoded, deadline).await {
+                    Ok(outcome) => return M::into_result(outcome).map_err(AskError::Rejected),
+                    Err(failure) => failure,
+                }
+            };
+            course.follow(&record, failure, deadline)?;
         }
-        let encoded = self.encode(&message)?;
-        let reply = self.ask_in_order(&order, encoded, deadline).await?;
-        let outcome = self.decode(&reply)?;
-        M::into_result(outcome).map_err(AskError::Rejected)
     }
 
-    fn shortcut(&self, record: &InstanceRecord) -> Option<Recipient<M>> {
+    /// The first in order of the instances that were not asked yet.
+    fn choose(&self, course: &Course, key: Option<&str>) -> Result<Arc<InstanceRecord>, Failure> {
+        let (name, view) = self.find()?;
+        let mut able = router::candidates::<M>(name, &view)?;
+        able.retain(|record| !course.asked.contains(&record.instance));
+        let own = self.target.node.incarnation();
+        let order = router::order(able, own, key, &mut |n| fastrand::usize(..n));
+        let nobody = || FailureKind::NoSuchService { service: name.to_string() }.into();
+        order.into_iter().next().ok_or_else(nobody)
+    }
+
+    fn shortcut(&self, record: &InstanceRecord) -> Option<Box<dyn LocalAsk<M>>> {
         let actor = self.target.node.shortcut(record.incarnation(), record.actor)?;
-        let recipient = actor.recipient(TypeId::of::<M>())?;
-        recipient.downcast().ok().map(|recipient| *recipient)
+        let asker = actor.asker(TypeId::of::<M>())?;
+        asker.downcast().ok().map(|asker| *asker)
     }
 
-    /// Asks the first, and the next when it is certain that nobody saw the message because the
-    /// instance is gone.
-    async fn ask_in_order(
+    async fn ask_instance(
         &self,
-        order: &[Arc<InstanceRecord>],
+        record: &InstanceRecord,
         encoded: RemoteMessage,
         deadline: Instant,
-    ) -> Result<RemoteReply, Failure> {
+    ) -> Result<M::Outcome, Failure> {
+        let mut outgoing = outgoing(encoded);
+        outgoing.deadline = Some(deadline);
         let bus = self.target.node.bus();
-        let mut last = None;
-        for record in order {
-            let mut outgoing = outgoing(encoded.clone());
-            outgoing.deadline = Some(deadline);
-            match bus.ask(record.incarnation(), record.actor, outgoing).await {
-                Ok(reply) => return Ok(RemoteReply { codec: reply.codec, body: reply.body }),
-                Err(failure) if is_gone(&failure) => last = Some(failure),
-                Err(failure) => return Err(failure),
-            }
-        }
-        Err(last.expect("an order is never empty"))
+        let reply = bus.ask(record.incarnation(), record.actor, outgoing).await?;
+        self.decode(&RemoteReply { codec: reply.codec, body: reply.body })
     }
 
     async fn broadcast(self, message: M) -> Result<Broadcast, BroadcastError> {
@@ -181,11 +202,6 @@ fn outgoing(encoded: RemoteMessage) -> Outgoing<'static> {
     let mut outgoing = Outgoing::new(name, version, Body::Bytes(body));
     outgoing.codec = codec;
     outgoing
-}
-
-fn is_gone(failure: &Failure) -> bool {
-    failure.delivery() == Delivery::NotDelivered
-        && matches!(failure.kind(), FailureKind::Stopped { .. } | FailureKind::NoSuchService { .. })
 }
 
 /// A message on its way to a service; see [`ServiceRef::tell`](crate::ServiceRef::tell).

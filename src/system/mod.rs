@@ -197,7 +197,11 @@ impl System {
     async fn wind_down(&self) -> Result<()> {
         let services = std::mem::take(&mut *self.0.services.lock());
         let drains = services.into_values().filter_map(|slot| match slot {
-            serve::Slot::Served(served) => Some(async move { served.drain().await }),
+            serve::Slot::Served(served) => Some(async move {
+                let drained = served.drain().await;
+                served.depart().await;
+                drained
+            }),
             serve::Slot::Starting(_) => None,
         });
         let mut outcome = join_all(drains).await.into_iter().fold(Ok(()), Result::and);

@@ -52,7 +52,9 @@ fn after_refusal(failure: &Failure, may_go_elsewhere: bool) -> Next {
         | FailureKind::TooLarge { .. }
         | FailureKind::Unsupported { .. } => true,
         // The one actor that it was for will not come back.
-        FailureKind::Stopped { .. } | FailureKind::NoSuchService { .. } => !may_go_elsewhere,
+        FailureKind::Stopped { .. }
+        | FailureKind::Moved { .. }
+        | FailureKind::NoSuchService { .. } => !may_go_elsewhere,
         _ => false,
     };
     if for_ever {

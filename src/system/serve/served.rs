@@ -8,32 +8,44 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
-use tokio::time::timeout;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
 
 use crate::{
     actor::{Actor, TopicRow},
     address::Addr,
     bus::{Consumption, Intake, Subscriber},
-    directory::InstanceName,
+    directory::{DirectoryError, InstanceName},
     error::{Error, Failure, Result},
-    id::Name,
+    id::{ActorId, Name},
     log::Start,
     service::{LocalActorOf, LocalService, Node},
 };
 
 /// How long a draining service waits for the messages that it holds.
 const DRAIN_HELD: Duration = Duration::from_secs(30);
+/// How long a leaving service waits for the directory. After that its keys go when the directory is
+/// there again, or with the lease.
+const FAREWELL_WAIT: Duration = Duration::from_secs(10);
+/// How long the instances go on answering after their `bye`, if anybody from outside has called them:
+/// callers may not have heard it yet.
+const INBOX_KEPT: Duration = Duration::from_secs(2);
 
 /// A service in this process.
 pub(crate) struct Served {
     pub(super) name: Name,
     pub(super) node: Arc<Node>,
     pub(super) local: Arc<LocalService>,
-    pub(super) instances: Mutex<Vec<(InstanceName, crate::id::ActorId)>>,
+    pub(super) instances: Mutex<Vec<(InstanceName, ActorId)>>,
     pub(super) consumptions: Mutex<Vec<Consumption>>,
     pub(super) actors: Mutex<Vec<Box<dyn Stops>>>,
     pub(super) has_left: AtomicBool,
+    /// When the `bye` was said; set when the service has left.
+    left_at: watch::Sender<Option<Instant>>,
 }
 
 /// An actor of any type, to be stopped.
@@ -66,6 +78,7 @@ impl Served {
             consumptions: Mutex::default(),
             actors: Mutex::default(),
             has_left: AtomicBool::new(false),
+            left_at: watch::Sender::new(None),
         }
     }
 
@@ -108,12 +121,12 @@ impl Served {
         });
     }
 
-    async fn lose(&self, id: crate::id::ActorId) {
+    async fn lose(&self, id: ActorId) {
         if self.has_left.load(Ordering::Acquire) {
             return;
         }
         self.local.remove(id);
-        self.node.dismiss(id);
+        self.node.retire(id);
         let lost = {
             let mut instances = self.instances.lock();
             let at = instances.iter().position(|(_, actor)| *actor == id);
@@ -133,31 +146,54 @@ impl Served {
         }
     }
 
-    /// Leaves the directory, stops reading and waits until everything that was read is settled.
+    /// Stops reading the stream, leaves the directory and waits until everything that was read is
+    /// settled. Whoever calls it while another does waits for the same end.
     pub(super) async fn leave(&self) -> Result<()> {
         if self.has_left.swap(true, Ordering::AcqRel) {
+            let mut left_at = self.left_at.subscribe();
+            // An error would mean that this is gone, which is an end too.
+            drop(left_at.wait_for(Option::is_some).await);
             return Ok(());
         }
-        let names: Vec<InstanceName> =
-            self.instances.lock().iter().map(|(name, _)| *name).collect();
-        let left = self.node.directory().deregister(&names).await;
         let consumptions = std::mem::take(&mut *self.consumptions.lock());
-        for consumption in &consumptions {
-            consumption.stop().await;
-        }
-        let drained = timeout(DRAIN_HELD, async {
-            for consumption in &consumptions {
-                consumption.drained().await;
-            }
-        });
+        // First: what is not read here is there for the others.
+        join_all(consumptions.iter().map(Consumption::stop)).await;
+        let left = self.say_bye().await;
+        let said_at = Instant::now();
+        let drained = timeout(DRAIN_HELD, join_all(consumptions.iter().map(Consumption::drained)));
         if drained.await.is_err() {
             tracing::warn!(service = %self.name, "messages in hand were not handled in time");
         }
+        self.left_at.send_replace(Some(said_at));
+        left
+    }
+
+    async fn say_bye(&self) -> Result<()> {
+        let names: Vec<InstanceName> =
+            self.instances.lock().iter().map(|(name, _)| *name).collect();
+        let directory = self.node.directory();
+        let left = timeout(FAREWELL_WAIT, directory.deregister(&names)).await;
+        let left =
+            left.unwrap_or(Err(DirectoryError::Unreachable { after: FAREWELL_WAIT, source: None }));
         left.map_err(|error| Error::Directory(error.into()))
+    }
+
+    /// After [`leave`](Self::leave): answers for a while who has not heard of it, and sends on who
+    /// comes later.
+    pub(crate) async fn depart(&self) {
+        let ids: Vec<ActorId> = self.instances.lock().iter().map(|(_, id)| *id).collect();
+        let said_at = *self.left_at.borrow();
+        if let Some(said_at) = said_at
+            && ids.iter().any(|id| self.node.was_called(*id))
+        {
+            sleep_until(said_at + INBOX_KEPT).await;
+        }
+        ids.into_iter().for_each(|id| self.node.depart(id));
     }
 
     pub(crate) async fn stop(&self) -> Result<()> {
         let left = self.leave().await;
+        self.depart().await;
         let actors = std::mem::take(&mut *self.actors.lock());
         for actor in &actors {
             if let Err(failure) = actor.stop() {
@@ -168,7 +204,7 @@ impl Served {
             actor.stopped().await;
         }
         for (_, id) in self.instances.lock().drain(..) {
-            self.node.dismiss(id);
+            self.node.retire(id);
         }
         left
     }

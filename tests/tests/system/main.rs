@@ -5,4 +5,6 @@ mod behaviour;
 mod carried;
 mod contract;
 mod flavours;
+mod leaving;
+mod outage;
 mod support;

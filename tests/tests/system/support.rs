@@ -3,7 +3,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::SeqCst},
 };
 
-use callboard::{Embedded, prelude::*};
+use callboard::{Embedded, prelude::*, testing::FaultyKv};
 
 #[derive(Message, Serialize, Deserialize, Debug, PartialEq)]
 #[message(reply = u64)]
@@ -79,4 +79,18 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("it never came true: {what}");
+}
+
+/// As [`node`], with a line to the directory's store that can be made to fail.
+pub async fn connected(name: &str, store: &Embedded) -> (System, FaultyKv) {
+    let line = FaultyKv::new(Arc::new(store.kv()), 1);
+    let system = System::builder()
+        .node(name)
+        .backends(Arc::new(line.clone()), Arc::new(store.log()))
+        .always_remote()
+        .current_thread()
+        .start()
+        .await
+        .expect("a system on an embedded store starts");
+    (system, line)
 }
