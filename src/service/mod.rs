@@ -11,6 +11,7 @@ mod key;
 mod local;
 mod node;
 mod reference;
+mod route;
 mod router;
 mod sends;
 mod serves;

@@ -1,6 +1,6 @@
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use super::{Node, ServedBy, ServiceAsk, ServiceBroadcast, ServiceTell, sends::Route};
+use super::{Node, ServedBy, ServiceAsk, ServiceBroadcast, ServiceTell, route::Route};
 use crate::{
     address::{Recipient, SendOptions, Target, TargetAsk, TargetTell},
     directory::ServiceHandle,
@@ -67,7 +67,9 @@ impl<P: ?Sized> ServiceRef<P> {
         &self.target.name
     }
 
-    /// Asks one instance: one of this process if there is any, else one of the others in turn.
+    /// Asks one instance: one of this process if there is any, else one of the others in turn. When
+    /// it is certain that the instance did not take the message because it stops, stopped or left, the
+    /// ask goes on to another within its time.
     ///
     /// # Errors
     /// [`AskError`](crate::AskError): the handler's own error, or why no answer came. When no answer

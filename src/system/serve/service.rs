@@ -25,11 +25,12 @@ impl<A: Actor> Service<A> {
         &self.addresses
     }
 
-    /// Leaves the directory, stops reading the stream and waits until everything that was read is
-    /// handled. The actors live on, for who has their addresses.
+    /// Stops reading the stream, leaves the directory and waits until everything that was read is
+    /// handled. The actors live on, for who has their addresses or has not heard yet that they left.
     ///
     /// # Errors
-    /// [`Error::Directory`](crate::Error::Directory).
+    /// [`Error::Directory`](crate::Error::Directory) when its store was not reached within 10 s; the
+    /// service is drained all the same, and leaves when the store is there again.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the rest is done all the same.
@@ -48,10 +49,13 @@ impl<A: Actor> Service<A> {
         })
     }
 
-    /// Drains it, then stops its actors. The name can be served again after that.
+    /// Drains it, then stops its actors; no call fails by it as long as there are other instances.
+    /// When anybody from outside has called them, they go on answering for 2 s after they left the
+    /// directory, and who asks later is sent on to another instance. The name can be served again
+    /// after that.
     ///
     /// # Errors
-    /// [`Error::Directory`](crate::Error::Directory).
+    /// As [`drain`](Self::drain).
     ///
     /// # Cancel safety
     /// As [`drain`](Self::drain).

@@ -1,7 +1,5 @@
 //! Who leaves in order fails no call, while others go on sending.
 
-use std::{cell::Cell, rc::Rc};
-
 use callboard::{
     Embedded, FailureKind, Name, StopReason,
     bus::keys,
@@ -10,89 +8,12 @@ use callboard::{
     log::MessageLog,
     prelude::*,
 };
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, sleep},
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    load::{Load, Plus, Work, Worker, visible, workers},
+    support::{Add, Counter, Get, Nap, Sum, connected, node, until},
 };
-
-use crate::support::{Add, Counter, Get, Nap, Sum, connected, node, until};
-
-/// Takes its time.
-#[derive(Message, Serialize, Deserialize, Debug)]
-#[message(reply = u64)]
-struct Work(u64);
-
-#[derive(Message, Serialize, Deserialize, Debug)]
-struct Plus(u64);
-
-#[derive(Actor)]
-#[actor(mailbox(capacity = 64))]
-struct Worker {
-    sum: Sum,
-}
-
-#[handlers]
-impl Worker {
-    #[handle]
-    async fn work(&mut self, Work(n): Work) -> u64 {
-        sleep(Duration::from_millis(40)).await;
-        n
-    }
-
-    #[handle]
-    async fn plus(&mut self, Plus(n): Plus) {
-        sleep(Duration::from_millis(2)).await;
-        self.sum.add(n);
-    }
-}
-
-fn workers(sum: &Sum) -> impl Fn() -> Worker + Clone + Send + Sync + 'static {
-    let sum = sum.clone();
-    move || Worker { sum: sum.clone() }
-}
-
-/// Callers that ask one question after the other until they are told to end.
-struct Load {
-    ends: Rc<Cell<bool>>,
-    callers: Vec<JoinHandle<u64>>,
-}
-
-impl Load {
-    fn of(service: &ServiceRef<Worker>, callers: u64) -> Self {
-        let ends = Rc::new(Cell::new(false));
-        let callers = (0..callers).map(|caller| {
-            let (service, ends) = (service.clone(), ends.clone());
-            tokio::task::spawn_local(async move {
-                let mut answered = 0;
-                while !ends.get() {
-                    let asked = service.ask(Work(caller)).timeout(Duration::from_secs(10)).await;
-                    assert_eq!(asked.expect("no call fails"), caller);
-                    answered += 1;
-                    sleep(Duration::from_millis(caller % 7)).await;
-                }
-                answered
-            })
-        });
-        Self { callers: callers.collect(), ends }
-    }
-
-    async fn end(self) -> u64 {
-        self.ends.set(true);
-        let mut answered = 0;
-        for caller in self.callers {
-            answered += caller.await.expect("every call was answered");
-        }
-        answered
-    }
-}
-
-async fn visible(service: &ServiceRef<Worker>, instances: usize, system: &System) {
-    let name = Name::new(service.name()).expect("a name");
-    until("all are visible", async || {
-        system.directory().resolve(&name).instances.len() == instances
-    })
-    .await;
-}
 
 #[callboard::test]
 async fn a_service_that_stops_under_load_fails_no_call() -> callboard::Result<()> {
@@ -287,6 +208,70 @@ async fn a_local_ask_to_an_instance_that_stops_goes_on_to_the_next(
     assert_eq!(served.addresses()[1].ask(Get).await?, 50);
     assert_eq!(stopping.stopped().await?, StopReason::Requested);
     Ok(())
+}
+
+#[callboard::test]
+async fn local_callers_go_on_elsewhere_when_their_own_instance_stops() -> callboard::Result<()> {
+    let (store, sum) = (Embedded::new(), Sum::default());
+    let builder = System::builder().node("one").embedded(&store).current_thread();
+    let one = builder.start().await?;
+    let two = node("two", &store).await;
+    let served = one.serve("worker", workers(&sum)).await?;
+    two.serve("worker", workers(&sum)).await?;
+    let worker = one.service::<Worker>("worker");
+    visible(&worker, 2, &one).await;
+    let load = Load::of(&worker, 20);
+    sleep(Duration::from_millis(300)).await;
+    served.addresses()[0].stop()?;
+    sleep(Duration::from_millis(300)).await;
+    served.stop().await?;
+    let served = one.serve("worker", workers(&sum)).await?;
+    sleep(Duration::from_millis(300)).await;
+    served.drain().await?;
+    sleep(Duration::from_millis(300)).await;
+    served.stop().await?;
+    sleep(Duration::from_millis(300)).await;
+    assert!(load.end().await > 100);
+    one.shutdown().await?;
+    two.shutdown().await
+}
+
+/// Threads of their own and the real clock: what a paused one on one thread can't show.
+#[test]
+fn a_shutdown_under_load_from_other_threads_fails_no_call() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    runtime.block_on(async {
+        let (store, sum) = (Embedded::new(), Sum::default());
+        let start = async |name: &str| {
+            let builder = System::builder().node(name).embedded(&store).arbiters(2);
+            builder.start().await.expect("it starts")
+        };
+        let (one, two, three) = (start("one").await, start("two").await, start("three").await);
+        for system in [&one, &two] {
+            system.serve("worker", workers(&sum)).instances(2).await.expect("it is served");
+        }
+        let worker = three.service::<Worker>("worker");
+        visible(&worker, 4, &three).await;
+        let ends = Instant::now() + Duration::from_secs(4);
+        let callers: Vec<_> = (0..16)
+            .map(|caller| {
+                let worker = worker.clone();
+                tokio::spawn(async move {
+                    while Instant::now() < ends {
+                        assert_eq!(worker.ask(Work(caller)).await.expect("no call fails"), caller);
+                    }
+                })
+            })
+            .collect();
+        sleep(Duration::from_millis(500)).await;
+        one.shutdown().await.expect("in order");
+        for caller in callers {
+            caller.await.expect("every call was answered");
+        }
+        two.shutdown().await.expect("in order");
+        three.shutdown().await.expect("in order");
+    });
 }
 
 #[callboard::test]

@@ -6,5 +6,6 @@ mod carried;
 mod contract;
 mod flavours;
 mod leaving;
+mod load;
 mod outage;
 mod support;

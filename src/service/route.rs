@@ -1,0 +1,194 @@
+use std::{any::TypeId, sync::Arc};
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::{
+    broadcast::{Broadcast, BroadcastError, Delivered},
+    course::Course,
+    key::key_hash,
+    reference::ServiceTarget,
+    router,
+};
+use crate::{
+    actor::WireFns,
+    address::{
+        ASK_TIMEOUT_DEFAULT, LocalAsk, RemoteMessage, RemoteReply, SendOptions, with_context,
+    },
+    bus::{Body, Destination, Outgoing},
+    directory::{InstanceRecord, ServiceView},
+    error::{AskError, Failure, FailureKind, TellError},
+    id::Name,
+    message::Message,
+};
+
+/// The way of one message to a service.
+pub(super) struct Route<'a, M: Message> {
+    target: &'a Arc<ServiceTarget>,
+    wire: WireFns<M>,
+}
+
+impl<M: Message> Clone for Route<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M: Message> Copy for Route<'_, M> {}
+
+pub(super) type Asked<M> = Result<<M as Message>::Reply, AskError<<M as Message>::Error>>;
+
+impl<'a, M: Message> Route<'a, M> {
+    pub(super) fn new(target: &'a Arc<ServiceTarget>, wire: WireFns<M>) -> Self {
+        Self { target, wire }
+    }
+
+    fn find(&self) -> Result<(&'a Name, Arc<ServiceView>), Failure> {
+        let (name, handle) = self.target.found.as_ref().map_err(Clone::clone)?;
+        Ok((name, handle.load()))
+    }
+
+    fn encode(&self, message: &M) -> Result<RemoteMessage, Failure> {
+        with_context(&self.target.node.context(), || RemoteMessage::encode(self.wire, message))
+    }
+
+    fn decode(&self, reply: &RemoteReply) -> Result<M::Outcome, Failure> {
+        with_context(&self.target.node.context(), || reply.decode::<M>(self.wire))
+    }
+
+    /// Whether the service's stream may take this message: somebody handles it, or the service is
+    /// defined and nobody is there to say.
+    fn check_tell(&self) -> Result<&'a Name, Failure> {
+        let (name, view) = self.find()?;
+        if view.instances.is_empty() && self.target.node.directory().definition(name).is_some() {
+            return Ok(name);
+        }
+        router::candidates::<M>(name, &view).map(|_| name)
+    }
+
+    pub(super) fn try_tell(&self, message: M) -> Result<(), TellError<M>> {
+        let sent = self.check_tell().and_then(|name| {
+            let encoded = self.encode(&message)?;
+            let to = Destination::Service(name.clone(), 0);
+            self.target.node.bus().try_tell(&to, outgoing(encoded)).map(drop)
+        });
+        sent.map_err(|failure| TellError::new(message, failure))
+    }
+
+    pub(super) async fn tell(self, message: M, options: SendOptions) -> Result<(), TellError<M>> {
+        // Encoded before the first wait: messages need not be `Sync`.
+        let encoded = self.check_tell().and_then(|name| {
+            let encoded = self.encode(&message)?;
+            Ok((name, encoded))
+        });
+        let sent = match encoded {
+            Ok((name, encoded)) => self.store(name, encoded, options).await,
+            Err(failure) => Err(failure),
+        };
+        sent.map_err(|failure| TellError::new(message, failure))
+    }
+
+    async fn store(
+        self,
+        name: &Name,
+        encoded: RemoteMessage,
+        options: SendOptions,
+    ) -> Result<(), Failure> {
+        let bus = self.target.node.bus();
+        let mut outgoing = outgoing(encoded);
+        outgoing.key_hash = options.key.as_deref().map(key_hash);
+        if let Some(delay) = options.delay {
+            return bus.tell_later(name, outgoing, delay).await.map(drop);
+        }
+        let receipt = bus.buffer(&Destination::Service(name.clone(), 0), outgoing).await?;
+        if options.buffered { Ok(()) } else { receipt.stored().await }
+    }
+
+    pub(super) async fn ask(self, message: M, options: SendOptions) -> Asked<M> {
+        let timeout = options.timeout.unwrap_or(ASK_TIMEOUT_DEFAULT);
+        let deadline = Instant::now() + timeout;
+        let (mut message, mut encoded) = (message, None);
+        let mut course = Course::default();
+        loop {
+            // Anew each time: what an answer says of an instance may be in the cache by now.
+            let record = match self.choose(&course, options.key.as_deref()) {
+                Ok(record) => record,
+                Err(failure) => return Err(course.last.unwrap_or(failure).into()),
+            };
+            let failure = if let Some(local) = self.shortcut(&record) {
+                let left = deadline.saturating_duration_since(Instant::now());
+                match local.ask(message, left).await {
+                    Ok(outcome) => return M::into_result(outcome).map_err(AskError::Rejected),
+                    Err((failure, None)) => return Err(failure.into()),
+                    Err((failure, Some(back))) => {
+                        message = back;
+                        failure
+                    }
+                }
+            } else {
+                // Encoded before the wait: messages need not be `Sync`.
+                let encoded = match &mut encoded {
+                    Some(encoded) => RemoteMessage::clone(encoded),
+                    none => none.insert(self.encode(&message)?).clone(),
+                };
+                match self.ask_instance(&record, encoded, deadline).await {
+                    Ok(outcome) => return M::into_result(outcome).map_err(AskError::Rejected),
+                    Err(failure) => failure,
+                }
+            };
+            course.follow(&record, failure, deadline)?;
+        }
+    }
+
+    /// The first in order of the instances that were not asked yet.
+    fn choose(&self, course: &Course, key: Option<&str>) -> Result<Arc<InstanceRecord>, Failure> {
+        let (name, view) = self.find()?;
+        let mut able = router::candidates::<M>(name, &view)?;
+        able.retain(|record| !course.asked.contains(&record.instance));
+        let own = self.target.node.incarnation();
+        let order = router::order(able, own, key, &mut |n| fastrand::usize(..n));
+        let nobody = || FailureKind::NoSuchService { service: name.to_string() }.into();
+        order.into_iter().next().ok_or_else(nobody)
+    }
+
+    fn shortcut(&self, record: &InstanceRecord) -> Option<Box<dyn LocalAsk<M>>> {
+        let actor = self.target.node.shortcut(record.incarnation(), record.actor)?;
+        let asker = actor.asker(TypeId::of::<M>())?;
+        asker.downcast().ok().map(|asker| *asker)
+    }
+
+    async fn ask_instance(
+        &self,
+        record: &InstanceRecord,
+        encoded: RemoteMessage,
+        deadline: Instant,
+    ) -> Result<M::Outcome, Failure> {
+        let mut outgoing = outgoing(encoded);
+        outgoing.deadline = Some(deadline);
+        let bus = self.target.node.bus();
+        let reply = bus.ask(record.incarnation(), record.actor, outgoing).await?;
+        self.decode(&RemoteReply { codec: reply.codec, body: reply.body })
+    }
+
+    pub(super) async fn broadcast(self, message: M) -> Result<Broadcast, BroadcastError> {
+        let (name, view) = self.find()?;
+        let able = router::candidates::<M>(name, &view)?;
+        let encoded = self.encode(&message)?;
+        let sends = able.iter().map(|record| {
+            let outgoing = outgoing(encoded.clone());
+            let bus = self.target.node.bus();
+            async move {
+                let outcome = bus.tell_actor(record.incarnation(), record.actor, outgoing).await;
+                Delivered { instance: record.instance, node: record.node.clone(), outcome }
+            }
+        });
+        Broadcast::of(join_all(sends).await)
+    }
+}
+
+fn outgoing(encoded: RemoteMessage) -> Outgoing<'static> {
+    let RemoteMessage { name, version, codec, body } = encoded;
+    let mut outgoing = Outgoing::new(name, version, Body::Bytes(body));
+    outgoing.codec = codec;
+    outgoing
+}
