@@ -2,7 +2,10 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use super::process::{Launch, ServerProcess, Trouble, free_port};
+use super::{
+    process::{Launch, ServerProcess, Trouble, free_port},
+    tool::run,
+};
 
 /// How often another pair of ports is tried when somebody was faster.
 const ATTEMPTS: u32 = 5;
@@ -119,6 +122,17 @@ impl EtcdServer {
         self.members[0].url.clone()
     }
 
+    /// What `etcdctl` says to a command to all members, without the last line break.
+    ///
+    /// # Errors
+    /// When it can't be run, fails, or takes longer than 10 s.
+    pub async fn ctl<S: AsRef<str>>(&self, command: &[S]) -> Result<String, Trouble> {
+        let mut args = vec![format!("--endpoints={}", self.endpoints().join(","))];
+        args.extend(command.iter().map(|word| word.as_ref().to_owned()));
+        // Version 2 is what older ones speak unless told otherwise.
+        run("etcdctl", args, &[("ETCDCTL_API", "3")]).await
+    }
+
     /// A member's process; the first is 0.
     pub fn member(&mut self, member: usize) -> &mut ServerProcess {
         &mut self.members[member].process
@@ -161,5 +175,19 @@ impl EtcdServer {
                 .unwrap_or_else(|error| panic!("{}: {error}", member.data.display()));
         }
         self.restart().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn etcdctl_reads_what_it_wrote() {
+        let etcd = EtcdServer::start().await;
+        assert_eq!(etcd.ctl(&["put", "k", "v"]).await.unwrap(), "OK");
+        assert_eq!(etcd.ctl(&["get", "--prefix", "k"]).await.unwrap(), "k\nv");
+        let trouble = etcd.ctl(&["no-such-command"]).await.unwrap_err();
+        assert!(trouble.0.contains("no-such-command"), "{trouble}");
     }
 }

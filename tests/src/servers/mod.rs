@@ -3,6 +3,9 @@
 
 mod etcd;
 mod process;
+mod redis;
+mod tool;
 
 pub use etcd::{EtcdServer, EtcdSetup};
 pub use process::{Launch, ServerProcess, Trouble, free_port, wait_until};
+pub use redis::{Persistence, RedisServer, RedisSetup};
