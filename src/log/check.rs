@@ -7,7 +7,7 @@ use crate::log::{
     StreamName,
 };
 
-pub(super) fn append(request: &AppendRequest) -> Result<(), LogError> {
+pub(in crate::log) fn append(request: &AppendRequest) -> Result<(), LogError> {
     frame(&request.frame)?;
     count(request.count)?;
     if request.first == 0 || request.first.checked_add(u64::from(request.count)).is_none() {
@@ -16,7 +16,7 @@ pub(super) fn append(request: &AppendRequest) -> Result<(), LogError> {
     Ok(())
 }
 
-pub(super) fn replay(request: &ReplayRequest) -> Result<(), LogError> {
+pub(in crate::log) fn replay(request: &ReplayRequest) -> Result<(), LogError> {
     if request.from == Place::Live {
         return Err(LogError::Refused("live entries can't be replayed".to_owned()));
     }
@@ -26,7 +26,7 @@ pub(super) fn replay(request: &ReplayRequest) -> Result<(), LogError> {
     })
 }
 
-pub(super) fn frame(frame: &Bytes) -> Result<(), LogError> {
+pub(in crate::log) fn frame(frame: &Bytes) -> Result<(), LogError> {
     match frame.len() {
         0 => Err(LogError::Refused("the frame is empty".to_owned())),
         bytes if bytes > FRAME_BYTES_MAX => Err(LogError::Refused(format!(
@@ -36,33 +36,59 @@ pub(super) fn frame(frame: &Bytes) -> Result<(), LogError> {
     }
 }
 
-pub(super) fn count(messages: u32) -> Result<(), LogError> {
+pub(in crate::log) fn count(messages: u32) -> Result<(), LogError> {
     let refused = || LogError::Refused("a frame holds at least one message".to_owned());
     if messages == 0 { Err(refused()) } else { Ok(()) }
 }
 
-pub(super) fn mark(mark: &Mark) -> Result<(), LogError> {
+pub(in crate::log) fn mark(mark: &Mark) -> Result<(), LogError> {
     if mark.index < mark.count {
         return Ok(());
     }
     Err(LogError::Refused(format!("message {} of an entry of {}", mark.index, mark.count)))
 }
 
-pub(super) fn limit(limit: usize) -> Result<(), LogError> {
+pub(in crate::log) fn limit(limit: usize) -> Result<(), LogError> {
     let refused = || LogError::Refused("a read takes at least one entry".to_owned());
     if limit == 0 { Err(refused()) } else { Ok(()) }
 }
 
-pub(super) fn grouped(stream: &StreamName) -> Result<(), LogError> {
+pub(in crate::log) fn grouped(stream: &StreamName) -> Result<(), LogError> {
     if stream.kind() != StreamKind::Replies {
         return Ok(());
     }
     Err(LogError::Refused(format!("{stream} holds replies and has no groups")))
 }
 
-pub(super) fn owner(stream: &StreamName, owner: &Owner) -> Result<(), LogError> {
+pub(in crate::log) fn owner(stream: &StreamName, owner: &Owner) -> Result<(), LogError> {
     if matches!(owner, Owner::Fence { .. }) && stream.kind() == StreamKind::Topic {
         return Err(LogError::Refused(format!("{stream} is a topic and has no fence")));
+    }
+    Ok(())
+}
+
+pub(in crate::log) fn delayed(request: &AppendRequest) -> Result<(), LogError> {
+    let refused = || LogError::Refused("a delayed frame holds one message".to_owned());
+    if request.count == 1 { Ok(()) } else { Err(refused()) }
+}
+
+/// The delay set holds this id.
+pub(in crate::log) fn taken(id: &str) -> LogError {
+    LogError::Refused(format!("the delay set holds {id:?} already"))
+}
+
+pub(in crate::log) fn postponable(stream: &StreamName) -> Result<(), LogError> {
+    if stream.is_counted() {
+        return Ok(());
+    }
+    let what = "a message of a topic can't be postponed: every group would get it again";
+    Err(LogError::Refused(what.to_owned()))
+}
+
+pub(in crate::log) fn trimmable(stream: &StreamName, place: Place) -> Result<(), LogError> {
+    if stream.is_counted() && place == Place::Live {
+        let what = "live entries of a counted stream leave by being settled";
+        return Err(LogError::Refused(what.to_owned()));
     }
     Ok(())
 }

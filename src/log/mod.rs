@@ -5,9 +5,12 @@
 //! entries with ids, consumer groups with pending entries and idle clocks, and compound steps that
 //! are atomic (scripts there).
 
+mod check;
 mod embedded;
 mod error;
 mod outcome;
+#[cfg(feature = "redis")]
+mod redis;
 mod request;
 mod stream;
 
@@ -16,6 +19,8 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisLog, RedisOptions};
 pub use embedded::{EmbeddedLog, EmbeddedLogOptions};
 pub use error::LogError;
 pub use outcome::{

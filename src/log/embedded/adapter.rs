@@ -195,10 +195,7 @@ impl MessageLog for EmbeddedLog {
         check::owner(stream, owner)?;
         check::mark(&request.mark)?;
         check::frame(&request.frame)?;
-        if !stream.is_counted() {
-            let what = "a message of a topic can't be postponed: every group would get it again";
-            return Err(LogError::Refused(what.to_owned()));
-        }
+        check::postponable(stream)?;
         let PostponeRequest { mark, frame, due_ms } = request;
         self.shared.move_one(stream, owner, mark, Move::Postpone, |stream| {
             stream.delay.insert(due_ms, None, frame);
@@ -212,9 +209,7 @@ impl MessageLog for EmbeddedLog {
         due_ms: u64,
     ) -> Result<Append, LogError> {
         let now = self.shared.admit(&request)?;
-        if request.count != 1 {
-            return Err(LogError::Refused("a delayed frame holds one message".to_owned()));
-        }
+        check::delayed(&request)?;
         let append = |stream: &mut Stream| stream.append_delayed(&request, id, due_ms, now);
         self.shared.with_made(&request.stream, append)
     }
@@ -280,10 +275,7 @@ impl MessageLog for EmbeddedLog {
         place: Place,
         before: EntryId,
     ) -> Result<u64, LogError> {
-        if stream.is_counted() && place == Place::Live {
-            let what = "live entries of a counted stream leave by being settled";
-            return Err(LogError::Refused(what.to_owned()));
-        }
+        check::trimmable(stream, place)?;
         Ok(self.shared.with(stream, |stream| stream.trim(place, before)).unwrap_or(0))
     }
 

@@ -8,7 +8,6 @@
 //! Order: shard, then streams (two by name), then readers. None is held across an await.
 
 mod adapter;
-mod check;
 mod delay;
 mod group;
 mod lanes;
@@ -35,7 +34,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use tokio::time::Instant;
 
 use self::{memory::Memory, stream::Stream, wait::Readers};
-use super::{CLAIM_GRACE, StreamName};
+use super::{CLAIM_GRACE, StreamName, check};
 
 const SHARDS: usize = 32;
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    Now,
+    Now, check,
     delay::DelaySet,
     group::Group,
     lanes::{Lanes, Verdict},
@@ -108,7 +108,7 @@ impl Stream {
             Ok(last) => last,
         };
         if self.delay.holds(id) {
-            return Err(LogError::Refused(format!("the delay set holds {id:?} already")));
+            return Err(check::taken(id));
         }
         self.count_in(request, last);
         self.delay.insert(due_ms, Some(id), request.frame.clone());

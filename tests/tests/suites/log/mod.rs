@@ -5,5 +5,7 @@ mod broken;
 mod fault;
 mod faults;
 mod model;
+#[cfg(feature = "redis")]
+mod redis;
 mod suite;
 mod threads;

@@ -1,0 +1,270 @@
+//! The suite on a real Redis, and what is true of that adapter alone.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use callboard::{
+    BoxError, Incarnation,
+    log::{
+        Append, AppendRequest, BuryEntryRequest, Consumer, LogError, MessageLog, Owner, Ownership,
+        ReadGroupRequest, RedisLog, RedisOptions, StreamKind, StreamName,
+    },
+    testing::log_suite::{self, GraceState, LogFactory, Setup, Timing},
+};
+use callboard_tests::servers::{Persistence, RedisServer, RedisSetup};
+use tokio::{net::TcpListener, task::JoinSet, time::Instant};
+
+/// Logs on one server; those of the case that limits the memory on another.
+#[derive(Debug)]
+struct OnRedis {
+    server: RedisServer,
+    limited: RedisServer,
+}
+
+impl OnRedis {
+    async fn start() -> Self {
+        Self { server: RedisServer::start().await, limited: RedisServer::start().await }
+    }
+}
+
+#[async_trait::async_trait]
+impl LogFactory for OnRedis {
+    async fn make(&self, setup: Setup) -> Result<Arc<dyn MessageLog>, BoxError> {
+        let mut url = self.server.url();
+        if let Some(bytes) = setup.memory_bytes_max {
+            limit_memory(&self.limited, bytes).await?;
+            url = self.limited.url();
+        }
+        let claim_grace = match setup.grace {
+            GraceState::Over => Duration::ZERO,
+            GraceState::Running => Duration::from_secs(3600),
+        };
+        let options = RedisOptions { claim_grace, ..RedisOptions::new(url) };
+        Ok(Arc::new(RedisLog::connect(options).await?))
+    }
+
+    fn timing(&self) -> Timing {
+        Timing { tick: Duration::from_millis(50), patience: Duration::from_secs(5) }
+    }
+}
+
+/// So many bytes more than it takes now.
+async fn limit_memory(server: &RedisServer, bytes: u64) -> Result<(), BoxError> {
+    let memory = server.cli(&["INFO", "memory"].map(String::from)).await?;
+    let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:"));
+    let used: u64 = used.ok_or("no used_memory")?.trim().parse()?;
+    let command = format!("CONFIG SET maxmemory {}", used + bytes);
+    let command: Vec<_> = command.split(' ').map(String::from).collect();
+    let answer = server.cli(&command).await?;
+    if answer == "OK" { Ok(()) } else { Err(answer.into()) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_passes_the_suite() {
+    let factory = Arc::new(OnRedis::start().await);
+    let mut running = JoinSet::new();
+    for case in log_suite::cases() {
+        let factory = Arc::clone(&factory);
+        running.spawn(async move { (case.name, log_suite::run_case(&*factory, case.name).await) });
+    }
+    let verdicts = running.join_all().await;
+    let failed: Vec<_> = verdicts.iter().filter(|(_, verdict)| verdict.is_err()).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+async fn connect(server: &RedisServer) -> RedisLog {
+    RedisLog::connect(RedisOptions::new(server.url())).await.expect("a Redis that just started")
+}
+
+fn stream(label: &str) -> StreamName {
+    StreamName::new(StreamKind::Service, format!("cb:own:{{s:{label}:0}}"))
+}
+
+fn frame(stream: &StreamName, first: u64) -> AppendRequest {
+    AppendRequest {
+        stream: stream.clone(),
+        producer: Incarnation::from_u128(7),
+        lane: 1,
+        first,
+        count: 1,
+        frame: Bytes::from_static(b"one message"),
+        must_exist: false,
+        backlog_max: None,
+    }
+}
+
+fn blocked(stream: &StreamName, block: Duration) -> ReadGroupRequest {
+    let consumer = Consumer { group: "g".into(), name: "a".into() };
+    ReadGroupRequest { streams: vec![stream.clone()], consumer, count: 10, block }
+}
+
+async fn recovers(log: &RedisLog, stream: &StreamName, first: u64) -> Append {
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        match log.append(frame(stream, first)).await {
+            Ok(answer) => return answer,
+            Err(error) => {
+                assert!(matches!(error, LogError::Unavailable { .. }), "{error}");
+                assert!(Instant::now() < until, "it does not recover: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Calls fail in a bounded time, with a text, and go on by themselves once the server does.
+#[tokio::test]
+async fn a_stopped_redis_holds_no_call_and_no_read() {
+    let server = RedisServer::start().await;
+    let (log, stream) = (connect(&server).await, stream("orders"));
+    log.append(frame(&stream, 1)).await.expect("it runs");
+    let none = log.read_group(blocked(&stream, Duration::ZERO)).await.expect("it runs");
+    assert_eq!(none[0].entries.len(), 1);
+    let reading = log.read_group(blocked(&stream, Duration::from_secs(60)));
+    let stopping = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        server.stop();
+        log.append(frame(&stream, 2)).await
+    };
+    let before = Instant::now();
+    let (read, appended) = tokio::join!(reading, stopping);
+    for error in [read.map(drop).expect_err("stopped"), appended.map(drop).expect_err("stopped")] {
+        assert!(matches!(error, LogError::Unavailable { .. }), "{error}");
+        assert!(error.to_string().contains("no answer within"), "{error}");
+    }
+    assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
+    server.cont();
+    // The call that had no answer was made all the same, once.
+    let answer = recovers(&log, &stream, 2).await;
+    assert!(matches!(answer, Append::Stored(_) | Append::Duplicate { last: 2 }), "{answer:?}");
+    assert_eq!(log.info(&stream).await.expect("it runs").expect("it exists").length, 2);
+}
+
+#[tokio::test]
+async fn a_killed_redis_ends_reads_and_is_found_again_with_what_it_acknowledged() {
+    let persistence = Persistence::Always;
+    let mut server = RedisServer::with(RedisSetup { persistence, ..RedisSetup::default() }).await;
+    let (log, stream) = (connect(&server).await, stream("orders"));
+    let first = log.append(frame(&stream, 1)).await.expect("it runs");
+    log.read_group(blocked(&stream, Duration::ZERO)).await.expect("it runs");
+    let reading = log.read_group(blocked(&stream, Duration::from_secs(60)));
+    let killing = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        server.kill();
+    };
+    let before = Instant::now();
+    let (read, ()) = tokio::join!(reading, killing);
+    assert!(matches!(read, Err(LogError::Unavailable { .. })), "{read:?}");
+    assert!(before.elapsed() < Duration::from_secs(10), "a closed connection is noticed at once");
+    log.append(frame(&stream, 2)).await.expect_err("it is gone");
+    server.restart().await;
+    // A server that was started anew has forgotten the scripts too.
+    assert_eq!(recovers(&log, &stream, 1).await, Append::Duplicate { last: 1 });
+    assert!(matches!(recovers(&log, &stream, 2).await, Append::Stored(_)));
+    let consumer = blocked(&stream, Duration::ZERO).consumer;
+    // Calls of another kind have another connection, which finds out now that it is closed.
+    log.pending_of(&stream, &consumer, 10).await.expect_err("the connection was closed");
+    let pending = log.pending_of(&stream, &consumer, 10).await.expect("it runs");
+    let ids: Vec<_> = pending.iter().map(|entry| Append::Stored(entry.id)).collect();
+    assert_eq!(ids, [first], "what was given out is pending still");
+}
+
+#[tokio::test]
+async fn scripts_that_were_flushed_are_loaded_again() {
+    let server = RedisServer::start().await;
+    let (log, stream) = (connect(&server).await, stream("orders"));
+    for first in 1..4 {
+        let answer = log.append(frame(&stream, first)).await.expect("it runs");
+        assert!(matches!(answer, Append::Stored(_)), "{answer:?}");
+        server.cli(&["SCRIPT", "FLUSH"]).await.expect("it runs");
+    }
+}
+
+async fn refused(options: RedisOptions) -> String {
+    let before = Instant::now();
+    let error = RedisLog::connect(options).await.expect_err("no Redis that will do");
+    assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
+    let text = error.to_string();
+    assert!(text.contains("CALLBOARD_REDIS"), "{text}");
+    text
+}
+
+#[tokio::test]
+async fn a_wrong_address_or_password_fails_in_seconds_with_the_address_and_the_settings_name() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = nobody.local_addr().expect("bound").to_string();
+    drop(nobody);
+    assert!(refused(RedisOptions::new(format!("redis://{address}"))).await.contains(&address));
+    assert!(refused(RedisOptions::new("no address")).await.contains("redis://host:port"));
+
+    let password = Some("open sesame".to_owned());
+    let server = RedisServer::with(RedisSetup { password, ..RedisSetup::default() }).await;
+    let place = format!("127.0.0.1:{}", server.port());
+    for url in [format!("redis://{place}"), format!("redis://:wr0ng@{place}")] {
+        let text = refused(RedisOptions::new(url)).await;
+        assert!(text.contains(&place) && text.contains("password"), "{text}");
+        assert!(!text.contains("wr0ng"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_or_is_no_redis_fails_in_seconds() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = silent.local_addr().expect("bound").to_string();
+    let accepting = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            held.push(stream);
+        }
+    });
+    assert!(refused(RedisOptions::new(format!("redis://{address}"))).await.contains(&address));
+    accepting.abort();
+
+    let other = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = other.local_addr().expect("bound").to_string();
+    let answering = tokio::spawn(async move {
+        while let Ok((stream, _)) = other.accept().await {
+            stream.try_write(b"220 a mail server\r\n").ok();
+        }
+    });
+    assert!(refused(RedisOptions::new(format!("redis://{address}"))).await.contains(&address));
+    answering.abort();
+}
+
+/// What `redis-cli` can put where a stream is.
+#[tokio::test]
+async fn what_others_have_written_is_an_error_or_an_entry_that_can_be_buried() {
+    let server = RedisServer::start().await;
+    let (log, orders) = (connect(&server).await, stream("orders"));
+    let none = log.read_group(blocked(&orders, Duration::ZERO)).await.expect("it runs");
+    assert!(none.is_empty());
+    let key = orders.to_string();
+    server.cli(&["XADD", &key, "*", "greeting", "hello"]).await.expect("it runs");
+    log.append(frame(&orders, 1)).await.expect("it runs");
+    let read = log.read_group(blocked(&orders, Duration::ZERO)).await.expect("it runs");
+    let entries = &read[0].entries;
+    assert_eq!(&entries[0].frame[..], b"greeting hello ");
+    assert_eq!(&entries[1].frame[..], b"one message");
+    let owner = Owner::Consumer(blocked(&orders, Duration::ZERO).consumer);
+    let letter = Bytes::from_static(b"a letter");
+    let request = BuryEntryRequest { id: entries[0].id, letter, into: None };
+    let answer = log.bury_entry(&orders, &owner, request).await.expect("it runs");
+    assert_eq!(answer, Ownership::Done);
+    let info = log.info(&orders).await.expect("it runs").expect("it exists");
+    let accounting = info.accounting;
+    assert!(accounting.adds_up(), "{accounting:?}");
+    assert_eq!((info.dead_letters, info.length, accounting.held), (1, 1, 1));
+    assert_eq!(accounting.frames_in - accounting.frames_out, info.length);
+
+    let others = stream("others");
+    server.cli(&["SET", &others.to_string(), "garbage"]).await.expect("it runs");
+    let error = log.append(frame(&others, 1)).await.expect_err("it is no stream");
+    assert!(matches!(error, LogError::Foreign { .. }), "{error}");
+    let error = log.read_group(blocked(&others, Duration::ZERO)).await.expect_err("no stream");
+    assert!(error.to_string().contains(&others.to_string()), "{error}");
+    let third = stream("third");
+    let counters = format!("{}:hw", third.unit());
+    server.cli(&["HSET", &counters, "appended", "many"]).await.expect("it runs");
+    let error = log.append(frame(&third, 1)).await.expect_err("it is no number");
+    assert!(matches!(error, LogError::Foreign { .. }), "{error}");
+}
