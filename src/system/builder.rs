@@ -2,7 +2,8 @@ use std::{fmt, num::NonZero, sync::Arc, thread::available_parallelism};
 
 use super::{
     Embedded, Inner, Runtime, System,
-    settings::{ARBITERS_MAX, ENV_ETCD, Settings},
+    settings::{ARBITERS_MAX, Settings},
+    stores::{Backends, Stores},
 };
 use crate::{
     bus::{Bus, BusOptions},
@@ -24,13 +25,6 @@ pub struct SystemBuilder {
     backends: Option<Backends>,
     always_remote: bool,
     current_thread: bool,
-}
-
-/// Where directory and log are.
-#[derive(Clone)]
-struct Backends {
-    kv: Arc<dyn KeyValueStore>,
-    log: Arc<dyn MessageLog>,
 }
 
 impl SystemBuilder {
@@ -57,7 +51,7 @@ impl SystemBuilder {
         self
     }
 
-    /// The Redis server. `CALLBOARD_REDIS`.
+    /// The Redis server, 7.0 or newer: `redis://[user:password@]host:port`. `CALLBOARD_REDIS`.
     pub fn redis(mut self, url: impl Into<String>) -> Self {
         self.settings.redis = Some(url.into());
         self
@@ -99,17 +93,16 @@ impl SystemBuilder {
     ///
     /// # Errors
     /// [`Error::Setting`] names what is missing or wrong; [`Error::Directory`] and [`Error::Log`] say
-    /// what could not be reached.
+    /// which server could not be reached, within a few seconds.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, nothing of the system is left but what its lease keeps.
     pub async fn start(self) -> Result<System> {
         let settings = self.settings.or(Settings::from_env());
         let (cluster, name) = (settings.cluster()?, settings.node()?);
-        let backends = match self.backends {
-            Some(backends) => backends,
-            None if settings.is_embedded()? => Backends::of(&Embedded::new()),
-            None => return Err(no_cluster_support()),
+        let stores = match self.backends {
+            Some(backends) => Stores::At(backends),
+            None => Stores::of(&settings)?,
         };
         let runtime = start_runtime(self.arbiters, self.current_thread)?;
         let incarnation = Incarnation::fresh();
@@ -117,6 +110,7 @@ impl SystemBuilder {
         let always_remote = self.always_remote;
         // On the runtime that has timers, whatever the caller runs on.
         let started = runtime.io().spawn(async move {
+            let backends = stores.connect().await?;
             let options = DirectoryOptions::new(cluster.clone(), name.clone(), incarnation);
             let directory = Directory::start(backends.kv, options, io.clone())
                 .await
@@ -163,12 +157,6 @@ impl System {
     }
 }
 
-impl Backends {
-    fn of(store: &Embedded) -> Self {
-        Self { kv: Arc::new(store.kv()), log: Arc::new(store.log()) }
-    }
-}
-
 fn start_runtime(arbiters: Option<usize>, current_thread: bool) -> Result<Runtime> {
     #[cfg(feature = "testing")]
     if current_thread {
@@ -183,17 +171,6 @@ fn start_runtime(arbiters: Option<usize>, current_thread: bool) -> Result<Runtim
         });
     }
     Ok(Runtime::start(arbiters)?)
-}
-
-fn no_cluster_support() -> Error {
-    Error::Setting {
-        setting: ENV_ETCD.to_owned(),
-        reason:
-            "this version can't form a cluster on etcd and Redis yet: unset CALLBOARD_ETCD and \
-                 CALLBOARD_REDIS (and leave out `.etcd(..)` and `.redis(..)`) to run embedded, or \
-                 give stores of your own with `.backends(..)`"
-                .to_owned(),
-    }
 }
 
 impl fmt::Debug for SystemBuilder {

@@ -12,6 +12,7 @@ mod runtime;
 mod serve;
 mod settings;
 mod spawn;
+mod stores;
 
 use std::{
     any::Any,

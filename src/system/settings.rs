@@ -68,14 +68,13 @@ impl Settings {
             .unwrap_or_else(|| Ok(default_node()?))
     }
 
-    /// Whether directory and log are in this process. Half a cluster is an error: a program that
-    /// was meant to be in a cluster must never run alone in silence.
-    pub(crate) fn is_embedded(&self) -> Result<bool> {
+    /// The endpoints of etcd and the address of Redis; none to run embedded.
+    pub(crate) fn servers(&self) -> Result<Option<(Vec<String>, String)>> {
         match (&self.etcd, &self.redis) {
-            (None, None) => Ok(true),
+            (None, None) => Ok(None),
             (Some(_), None) => Err(missing(ENV_REDIS, ".redis(..)", "etcd")),
             (None, Some(_)) => Err(missing(ENV_ETCD, ".etcd(..)", "Redis")),
-            (Some(_), Some(_)) => Ok(false),
+            (Some(etcd), Some(redis)) => Ok(Some((etcd.clone(), redis.clone()))),
         }
     }
 }
@@ -126,12 +125,12 @@ mod tests {
     fn half_a_cluster_is_an_error_that_names_the_other_half() {
         let etcd =
             Settings { etcd: Some(vec!["http://127.0.0.1:2379".into()]), ..Settings::default() };
-        let error = etcd.is_embedded().expect_err("redis is missing").to_string();
+        let error = etcd.servers().expect_err("redis is missing").to_string();
         assert!(error.contains(ENV_REDIS), "{error}");
         let redis = Settings { redis: Some("redis://127.0.0.1".into()), ..Settings::default() };
-        let error = redis.is_embedded().expect_err("etcd is missing").to_string();
+        let error = redis.servers().expect_err("etcd is missing").to_string();
         assert!(error.contains(ENV_ETCD), "{error}");
-        assert!(Settings::default().is_embedded().expect("neither is fine"));
+        assert!(Settings::default().servers().expect("neither is fine").is_none());
     }
 
     #[test]
