@@ -4,3 +4,4 @@
 mod book;
 pub mod servers;
 pub mod tier;
+pub mod worker;

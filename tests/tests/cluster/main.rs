@@ -1,0 +1,4 @@
+//! Systems in several processes over a real etcd and a real Redis, which the tests start themselves.
+
+mod calls;
+mod support;

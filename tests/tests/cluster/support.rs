@@ -1,0 +1,126 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use callboard::{Name, System};
+use callboard_tests::{
+    servers::{EtcdServer, Persistence, RedisServer, RedisSetup, wait_until},
+    worker::{Handled, Record, Worker, WorkerProcess, WorkerSetup},
+};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+/// How long to wait for what must happen.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An etcd, a Redis and a folder for what workers write.
+pub struct Cluster {
+    pub etcd: EtcdServer,
+    pub redis: RedisServer,
+    pub name: String,
+    folder: TempDir,
+    redis_up_since: Instant,
+}
+
+impl Cluster {
+    pub async fn start() -> Self {
+        Self::with(Persistence::None).await
+    }
+
+    pub async fn with(persistence: Persistence) -> Self {
+        let setup = RedisSetup { persistence, ..RedisSetup::default() };
+        let redis = RedisServer::with(setup).await;
+        let redis_up_since = Instant::now();
+        let etcd = EtcdServer::start().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { etcd, redis, name: "shop".to_owned(), folder, redis_up_since }
+    }
+
+    /// Another cluster on the same servers.
+    pub fn rename(&mut self, name: impl Into<String>) {
+        self.name = name.into();
+    }
+
+    /// Waits until Redis has been up for so long that entries are claimed.
+    pub async fn grace_over(&self) {
+        tokio::time::sleep_until(self.redis_up_since + callboard::log::CLAIM_GRACE).await;
+        // Redis counts whole seconds.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+
+    /// The test's own system.
+    pub async fn system(&self, node: &str) -> System {
+        let builder = System::builder().cluster(&self.name).node(node).arbiters(1);
+        let builder = builder.etcd(self.etcd.endpoints()).redis(self.redis.url());
+        builder.start().await.expect("the servers run")
+    }
+
+    pub async fn worker(&self, node: &str) -> WorkerProcess {
+        let started = WorkerProcess::start(self.setup(node)).await;
+        started.unwrap_or_else(|trouble| panic!("{trouble}"))
+    }
+
+    pub fn setup(&self, node: &str) -> WorkerSetup {
+        WorkerSetup {
+            program: env!("CARGO_BIN_EXE_worker"),
+            node: node.to_owned(),
+            cluster: self.name.clone(),
+            etcd: self.etcd.endpoints().join(","),
+            redis: self.redis.url(),
+            folder: self.folder.path().to_owned(),
+        }
+    }
+
+    /// A record for the test's own workers.
+    pub fn record(&self, node: &str) -> Record {
+        Record::open(&self.setup(node).record()).expect("a file in our folder")
+    }
+
+    /// What all these nodes have handled.
+    pub fn handled(&self, nodes: &[&str]) -> BTreeMap<u64, u32> {
+        let mut all = BTreeMap::new();
+        for node in nodes {
+            for (id, times) in Handled::read(&self.setup(node).record()).times {
+                *all.entry(id).or_default() += times;
+            }
+        }
+        all
+    }
+
+    /// Waits until these nodes have handled so many different messages.
+    pub async fn all_handled(&self, nodes: &[&str], count: usize) -> BTreeMap<u64, u32> {
+        let what = format!("{count} messages handled");
+        let waited = wait_until(&what, PATIENCE * 2, async || {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            self.handled(nodes).len() == count
+        });
+        let waited = waited.await;
+        let handled = self.handled(nodes);
+        waited.unwrap_or_else(|trouble| panic!("{trouble}: {} were", handled.len()));
+        handled
+    }
+}
+
+/// Waits until the system sees so many instances of a service.
+pub async fn sees(system: &System, service: &str, instances: usize) {
+    let name = Name::new(service).expect("a name");
+    let count = || system.directory().resolve(&name).instances.len();
+    wait_until(&format!("{instances} instances of {service}"), PATIENCE, async || {
+        count() == instances
+    })
+    .await
+    .unwrap_or_else(|trouble| panic!("{trouble}: {} are seen", count()));
+}
+
+/// Serves the workers' service here, too.
+pub async fn serve(
+    cluster: &Cluster,
+    system: &System,
+    service: &str,
+) -> callboard::Service<Worker> {
+    let node = system.node().as_str();
+    let factory = Worker::factory(node, &cluster.record(node));
+    system.serve(service, factory).await.expect("the servers run")
+}
+
+pub async fn order(worker: &mut WorkerProcess, order: &str) -> String {
+    worker.order(order).await.unwrap_or_else(|trouble| panic!("{trouble}"))
+}
