@@ -14,7 +14,7 @@ mod record;
 mod registration;
 mod store;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -210,6 +210,20 @@ impl Directory {
     /// Counted from before the request that renewed the lease, less a tenth of its time.
     pub fn lease_deadline(&self) -> Option<Instant> {
         self.inner.registration.deadline()
+    }
+
+    /// Since when this node has surely been taken for alive without a gap; none while it has no
+    /// lease or is past [`lease_deadline`](Self::lease_deadline).
+    ///
+    /// After an outage of the store every lease is gone while every node may live: who draws
+    /// conclusions from the absence of others first looks for how long it has been present itself.
+    pub fn lease_held_since(&self) -> Option<Instant> {
+        self.inner.registration.held_since(Instant::now())
+    }
+
+    /// How long a node stays registered when it is not heard of.
+    pub fn lease_ttl(&self) -> Duration {
+        self.inner.options.lease_ttl
     }
 
     /// The later process that took this node's name, if one did.

@@ -78,6 +78,8 @@ struct LeaseState {
 #[derive(Debug, Clone, Copy)]
 struct HeldLease {
     id: LeaseId,
+    /// Since when it has been held without a gap.
+    since: Instant,
     /// Until when others surely take the node for alive.
     deadline: Instant,
     /// When it must have been renewed, or an outage is long enough to end the leases of others.
@@ -175,6 +177,11 @@ impl Registration {
         self.lease.lock().held.map(|lease| lease.deadline)
     }
 
+    /// Since when the lease has been held without a gap; none while it is not.
+    pub(super) fn held_since(&self, now: Instant) -> Option<Instant> {
+        self.lease.lock().held.filter(|lease| now <= lease.deadline).map(|lease| lease.since)
+    }
+
     /// The last error of the store.
     pub(super) fn take_error(&self) -> Option<KvError> {
         self.last_error.lock().take()
@@ -237,10 +244,15 @@ impl Registration {
         self.progress.send_modify(|progress| progress.superseded = Some(by));
     }
 
+    /// Notes that the lease was granted or renewed; it is held since the request left, or since an
+    /// earlier one that it follows without a gap.
     fn hold(&self, lease: HeldLease, now: Instant) {
         let mut state = self.lease.lock();
         state.lapsed = state.lapsed(now);
-        state.held = Some(lease);
+        let goes_on =
+            state.held.filter(|before| before.id == lease.id && lease.since <= before.deadline);
+        let since = goes_on.map_or(lease.since, |before| before.since);
+        state.held = Some(HeldLease { since, ..lease });
     }
 
     /// The store says that the lease is gone.
@@ -287,6 +299,7 @@ mod tests {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let lease = |from: Instant| HeldLease {
             id: LeaseId(1),
+            since: from,
             deadline: from + second * 4,
             overdue: from + second * 3,
         };
@@ -302,5 +315,26 @@ mod tests {
         assert_eq!(registration.lapsed(late + second * 2), Some(late + second * 2));
         registration.publish_superseded(Incarnation::from_u128(1));
         assert_eq!(registration.lapsed(late + second * 2), None);
+    }
+
+    #[test]
+    fn a_lease_is_held_since_its_grant_unless_it_lapsed_in_between() {
+        let registration = Registration::default();
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let at = |seconds: u32| start + second * seconds;
+        let hold = |id, asked| {
+            let (deadline, overdue) = (at(asked + 5), at(asked + 3));
+            let lease = HeldLease { id: LeaseId(id), since: at(asked), deadline, overdue };
+            registration.hold(lease, at(asked));
+        };
+        assert_eq!(registration.held_since(start), None);
+        hold(7, 0);
+        hold(7, 3);
+        assert_eq!(registration.held_since(at(8)), Some(at(0)));
+        assert_eq!(registration.held_since(at(9)), None, "others may have taken it for dead");
+        hold(7, 10);
+        assert_eq!(registration.held_since(at(11)), Some(at(10)));
+        hold(8, 12);
+        assert_eq!(registration.held_since(at(12)), Some(at(12)), "another lease");
     }
 }

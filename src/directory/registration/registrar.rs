@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{HeldLease, Registration, Wanted};
+use super::{Registration, Wanted};
 use crate::{
     directory::{
         DirectoryOptions, InstanceName, NodeRecord,
@@ -182,7 +182,7 @@ impl Registrar {
         let deadline = asked + ttl.mul_f64(0.9);
         // Somebody else's lease may be older than ours by the time between two renewals.
         let overdue = asked + self.options.lease_ttl.mul_f64(2.0 / 3.0);
-        self.registration.hold(HeldLease { id, deadline, overdue }, Instant::now());
+        self.registration.hold(HeldLease { id, since: asked, deadline, overdue }, Instant::now());
         Ok(id)
     }
 
