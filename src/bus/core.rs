@@ -20,6 +20,7 @@ use super::{
     frame::{Kind, Message},
     lane::{Entrance, Lane, LaneContext, Parcel, Placed, Refused},
     limits::BusLimits,
+    membership::{Members, Membership},
     outbox::{Destination, Outbox},
     outgoing::Body,
     receive::Source,
@@ -47,6 +48,9 @@ pub(crate) struct Core {
     pub(crate) lanes: Arc<LaneContext>,
     /// Raw bytes that may be held.
     pub(crate) budget: Arc<Semaphore>,
+    /// The right to try a message that may end the process.
+    pub(crate) suspects: Arc<Semaphore>,
+    pub(crate) membership: Option<Arc<dyn Membership>>,
     pub(crate) runtime: Handle,
     pub(crate) sources: Mutex<Vec<Weak<Source>>>,
     pub(crate) tasks: Mutex<JoinSet<()>>,
@@ -91,6 +95,11 @@ impl Core {
     pub(crate) fn reads(&self, stream: &StreamName, group: &str) -> bool {
         let sources = self.sources.lock();
         sources.iter().filter_map(Weak::upgrade).any(|source| source.is_at_work(stream, group))
+    }
+
+    /// Who is alive, if that is known for sure.
+    pub(crate) fn members(&self) -> Option<Members> {
+        self.membership.as_ref()?.members()
     }
 
     pub(crate) fn delayed_id(&self) -> Arc<str> {

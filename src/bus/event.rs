@@ -40,6 +40,15 @@ pub enum BusEvent {
         /// The entry.
         entry: EntryId,
     },
+    /// An entry was taken over from another process.
+    Claimed {
+        /// The stream.
+        stream: StreamName,
+        /// The entry.
+        entry: EntryId,
+        /// Who had it.
+        from: String,
+    },
 }
 
 /// Who is told of events; called on the I/O runtime, it must not block.
@@ -63,6 +72,9 @@ impl Events {
             }
             BusEvent::Disowned { stream, entry } => {
                 tracing::warn!(%stream, %entry, "an entry belongs to another process now");
+            }
+            BusEvent::Claimed { stream, entry, from } => {
+                tracing::info!(%stream, %entry, from, "an entry was taken over");
             }
         }
         if let Some(observer) = &self.0 {

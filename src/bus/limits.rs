@@ -29,6 +29,12 @@ pub struct BusLimits {
     pub ask_timeout: Duration,
     /// How long a read waits for something to come.
     pub read_block: Duration,
+    /// How often the log hears at least of what is held. 5 s.
+    pub touch_every: Duration,
+    /// Entries of a process that is gone are taken over when nobody touched them for so long. 7 s.
+    pub claim_idle_gone: Duration,
+    /// Entries of any process are taken over when nobody touched them for so long. 30 s.
+    pub claim_idle: Duration,
 }
 
 impl Default for BusLimits {
@@ -47,6 +53,9 @@ impl Default for BusLimits {
             backlog_max: Some(1_000_000),
             ask_timeout: Duration::from_secs(30),
             read_block: Duration::from_secs(5),
+            touch_every: Duration::from_secs(5),
+            claim_idle_gone: Duration::from_secs(7),
+            claim_idle: Duration::from_secs(30),
         }
     }
 }

@@ -9,8 +9,9 @@ use super::{
     event::Observer,
     keys,
     limits::BusLimits,
+    membership::Membership,
     outbox::Destination,
-    receive::{Consumption, Intake, read_replies},
+    receive::{Consumption, Intake, Reading, read_replies},
     start::{keep_house, start},
     stats::BusStats,
     stop::stop,
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// The group of the one consumer of an inbox.
-const INBOX_GROUP: &str = "node";
+pub(super) const INBOX_GROUP: &str = "node";
 /// The group of a service's instances.
 const SERVICE_GROUP: &str = "service";
 
@@ -38,12 +39,16 @@ pub struct BusOptions {
     pub limits: BusLimits,
     /// Who is told of events.
     pub observer: Option<Observer>,
+    /// Who knows which processes are alive. Without it what a process leaves behind is taken over
+    /// after a long silence only, and inboxes of the gone are not swept.
+    pub membership: Option<Arc<dyn Membership>>,
 }
 
 impl BusOptions {
     /// A bus with the default bounds.
     pub fn new(log: Arc<dyn MessageLog>, cluster: Name, incarnation: Incarnation) -> Self {
-        Self { log, cluster, incarnation, limits: BusLimits::default(), observer: None }
+        let limits = BusLimits::default();
+        Self { log, cluster, incarnation, limits, observer: None, membership: None }
     }
 }
 
@@ -135,7 +140,9 @@ impl Bus {
     ) -> Result<Consumption, BusError> {
         let stream = keys::service(&self.core.cluster, service, 0);
         self.ensure_group(stream.clone(), SERVICE_GROUP.to_owned(), Start::Beginning).await?;
-        Ok(Consumption::by_credit(&self.core, stream, SERVICE_GROUP, None, None, intake))
+        let group = SERVICE_GROUP.to_owned();
+        let reading = Reading { stream, group, retries: None, letters: None, is_shared: true };
+        Ok(Consumption::by_credit(&self.core, reading, intake))
     }
 
     /// Makes this process's inbox and reads it into an intake. Once.
@@ -149,8 +156,10 @@ impl Bus {
         let stream = keys::inbox(&self.core.cluster, self.core.incarnation);
         self.ensure_group(stream.clone(), INBOX_GROUP.to_owned(), Start::Beginning).await?;
         *self.owner.inbox.lock() = Some(stream.clone());
-        let letters = keys::dead_letters_of_nodes(&self.core.cluster);
-        Ok(Consumption::of_inbox(&self.core, stream, INBOX_GROUP, letters, intake))
+        let letters = Some(keys::dead_letters_of_nodes(&self.core.cluster));
+        let group = INBOX_GROUP.to_owned();
+        let reading = Reading { stream, group, retries: None, letters, is_shared: false };
+        Ok(Consumption::of_inbox(&self.core, reading, intake))
     }
 
     /// Reads a topic into an intake. `start` counts when the group is new.
@@ -170,6 +179,7 @@ impl Bus {
     ) -> Result<Consumption, BusError> {
         let cluster = &self.core.cluster;
         let stream = keys::topic(cluster, topic);
+        let is_shared = matches!(subscriber, Subscriber::Service(_));
         let (group, retries, letters) = match subscriber {
             Subscriber::Service(service) => {
                 let to = Destination::Service(service.clone(), 0);
@@ -184,8 +194,9 @@ impl Bus {
             }
         };
         self.ensure_group(stream.clone(), group.clone(), start).await?;
-        let letters = Some(letters);
-        Ok(Consumption::by_credit(&self.core, stream, &group, Some(retries), letters, intake))
+        let (retries, letters) = (Some(retries), Some(letters));
+        let reading = Reading { stream, group, retries, letters, is_shared };
+        Ok(Consumption::by_credit(&self.core, reading, intake))
     }
 
     /// Sets how many messages of a service may wait before tells to it are refused.

@@ -56,6 +56,12 @@ counters! {
     entries_settled,
     /// Entries of which this process turned out not to be the owner (any more).
     entries_disowned,
+    /// Entries that were taken over from other processes.
+    entries_claimed,
+    /// Touches of what is held that failed.
+    touches_failed,
+    /// Looks for what others left behind that failed.
+    recoveries_failed,
     /// Reads of the log that failed.
     reads_failed,
     /// Replies that came when nobody waited any more.

@@ -9,6 +9,7 @@ mod carry;
 mod course;
 mod key;
 mod local;
+mod membership;
 mod node;
 mod reference;
 mod route;
@@ -18,6 +19,7 @@ mod serves;
 
 pub use broadcast::{Broadcast, BroadcastError};
 pub(crate) use local::{LocalActor, LocalActorOf, LocalService, Table};
+pub(crate) use membership::Registered;
 pub(crate) use node::{Node, NodeParts};
 pub use reference::ServiceRef;
 pub use sends::{ServiceAsk, ServiceBroadcast, ServiceTell};

@@ -12,7 +12,7 @@ use crate::{
     id::Incarnation,
     kv::KeyValueStore,
     log::MessageLog,
-    service::{Node, NodeParts},
+    service::{Node, NodeParts, Registered},
 };
 
 /// The settings of a system that is about to start. What is not given here comes from the
@@ -115,7 +115,8 @@ impl SystemBuilder {
             let directory = Directory::start(backends.kv, options, io.clone())
                 .await
                 .map_err(|error| Error::Directory(error.into()))?;
-            let options = BusOptions::new(backends.log, cluster.clone(), incarnation);
+            let mut options = BusOptions::new(backends.log, cluster.clone(), incarnation);
+            options.membership = Some(Registered::new(directory.clone()));
             let bus =
                 Bus::start(options, io.clone()).await.map_err(|error| Error::Log(error.into()))?;
             Node::open(NodeParts {

@@ -1,16 +1,20 @@
 use std::sync::{
     Arc, Weak,
     atomic::{
-        AtomicBool, AtomicU32,
-        Ordering::{AcqRel, Acquire, Relaxed, Release},
+        AtomicBool,
+        Ordering::{AcqRel, Acquire, Release},
     },
 };
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit},
+    time::Instant,
+};
 
 use super::{
+    account::Account,
     decide::{Next, after_tell},
     intake::Incoming,
     source::{Job, Source},
@@ -38,16 +42,15 @@ pub(super) struct Held {
     /// Messages that were done before this process got the entry.
     pub(super) before: Done,
     me: Weak<Self>,
-    /// Messages that are not concluded yet.
-    left: AtomicU32,
-    expired: AtomicU32,
-    cancelled: AtomicU32,
-    dead: AtomicU32,
-    delayed: AtomicU32,
+    pub(super) account: Mutex<Account>,
+    /// A message of an entry whose messages are tried one by one was concluded, or none will be.
+    concluded: Notify,
     /// The entry belongs to somebody else now: nothing more is said of it.
     disowned: AtomicBool,
     any_cancelled: AtomicBool,
     cancels: Mutex<Done>,
+    /// Its messages are tried one by one; this process's one right to do so.
+    suspect: Option<OwnedSemaphorePermit>,
     _budget: Option<OwnedSemaphorePermit>,
 }
 
@@ -57,21 +60,20 @@ impl Held {
         id: EntryId,
         frame: Frame,
         recorded: Recorded,
+        suspect: Option<OwnedSemaphorePermit>,
         budget: Option<OwnedSemaphorePermit>,
     ) -> Arc<Self> {
-        let Recorded { totals, done, .. } = recorded;
-        let done_before = u32::try_from(done.count()).unwrap_or(u32::MAX);
+        let before = recorded.done.clone();
+        let account = Account::new(frame.count(), recorded, Instant::now());
         Arc::new_cyclic(|me| Self {
-            left: AtomicU32::new(frame.count().saturating_sub(done_before)),
-            expired: AtomicU32::new(totals.expired),
-            cancelled: AtomicU32::new(totals.cancelled),
-            dead: AtomicU32::new(totals.dead),
-            delayed: AtomicU32::new(totals.delayed),
+            account: Mutex::new(account),
+            concluded: Notify::new(),
             disowned: AtomicBool::new(false),
             any_cancelled: AtomicBool::new(false),
             cancels: Mutex::new(Done::default()),
-            before: done,
+            before,
             me: me.clone(),
+            suspect,
             _budget: budget,
             source,
             id,
@@ -80,7 +82,12 @@ impl Held {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.left.load(Acquire) == 0
+        self.account.lock().is_over()
+    }
+
+    /// Whether its messages are tried one by one.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspect.is_some()
     }
 
     pub(super) fn is_disowned(&self) -> bool {
@@ -88,25 +95,38 @@ impl Held {
     }
 
     pub(super) fn mark_disowned(&self) -> bool {
-        !self.disowned.swap(true, AcqRel)
+        let first = !self.disowned.swap(true, AcqRel);
+        self.concluded.notify_waiters();
+        first
+    }
+
+    /// Resolves when this message of a suspect is done, or the entry is not ours any more.
+    pub(super) async fn concluded(&self, index: u32) {
+        loop {
+            let mut concluded = std::pin::pin!(self.concluded.notified());
+            concluded.as_mut().enable();
+            if self.is_disowned() || self.account.lock().is_done(index) {
+                return;
+            }
+            concluded.await;
+        }
     }
 
     pub(super) fn mark(&self, index: u32) -> Mark {
         Mark { id: self.id, index, count: self.frame.count() }
     }
 
-    /// What its messages came to. Read when nothing is left.
+    /// What its messages came to.
     pub(super) fn totals(&self) -> Totals {
-        let (expired, cancelled) = (self.expired.load(Relaxed), self.cancelled.load(Relaxed));
-        let (dead, delayed) = (self.dead.load(Relaxed), self.delayed.load(Relaxed));
-        let others = expired + cancelled + dead + delayed;
-        let handled = self.frame.count().saturating_sub(others);
-        Totals { handled, expired, cancelled, dead, delayed }
+        self.account.lock().totals()
     }
 
     /// Which attempt at a message this is, and the entry that it was first in.
-    pub(super) fn attempt(&self, message: &Message<'_>) -> (u32, EntryId) {
-        message.moved.map_or((1, self.id), |moved| (moved.attempt.max(1), moved.origin))
+    pub(super) fn attempt(&self, index: u32, message: &Message<'_>) -> (u32, EntryId) {
+        let (base, origin) =
+            message.moved.map_or((1, self.id), |moved| (moved.attempt.max(1), moved.origin));
+        let alone = if self.is_suspect() { self.account.lock().attempt_at(index) } else { None };
+        (alone.unwrap_or(base), origin)
     }
 
     /// Looks at one message: gives it out if a handler is to have it; what is not for a handler is
@@ -117,7 +137,7 @@ impl Held {
         }
         let (message, body) = self.frame.message(index)?;
         add(&self.source.core.counters.messages_received, 1);
-        let (attempt, origin) = self.attempt(&message);
+        let (attempt, origin) = self.attempt(index, &message);
         match message.kind {
             Kind::Cancel => {
                 if let Some(correlation) = message.correlation {
@@ -175,24 +195,22 @@ impl Held {
     /// Counts one message as done; the last one ends the entry.
     pub(super) fn finish(&self, index: u32, disposal: Disposal) {
         let counters = &self.source.core.counters;
-        let (total, counter) = match disposal {
-            Disposal::Handled => (None, &counters.handled),
-            Disposal::Expired => (Some(&self.expired), &counters.expired),
-            Disposal::Cancelled => (Some(&self.cancelled), &counters.cancelled),
-            Disposal::Dead => (Some(&self.dead), &counters.buried),
-            Disposal::Delayed => (Some(&self.delayed), &counters.postponed),
+        let counter = match disposal {
+            Disposal::Handled => &counters.handled,
+            Disposal::Expired => &counters.expired,
+            Disposal::Cancelled => &counters.cancelled,
+            Disposal::Dead => &counters.buried,
+            Disposal::Delayed => &counters.postponed,
         };
-        if let Some(total) = total {
-            total.fetch_add(1, Relaxed);
-        }
         add(counter, 1);
         if self.frame.kind(index) == Some(Kind::Ask) {
             self.source.forget_ask(&self.frame, index);
         }
-        // Releases the totals to whoever sees that nothing is left.
-        let left = self.left.fetch_sub(1, AcqRel);
-        debug_assert!(left > 0, "each message is concluded once");
-        if left == 1 {
+        let was_last = self.account.lock().finish(index, disposal);
+        if self.is_suspect() {
+            self.concluded.notify_waiters();
+        }
+        if was_last {
             self.end();
         }
     }
@@ -205,7 +223,7 @@ impl Held {
     }
 
     /// What needs the log before it is done.
-    fn move_out(&self, index: u32, next: Next) {
+    pub(super) fn move_out(&self, index: u32, next: Next) {
         if let Some(me) = self.me.upgrade() {
             self.source.post(Job::Move(me, index, next));
         }
@@ -217,7 +235,7 @@ impl Held {
             return self.finish(index, Disposal::Handled);
         }
         let Some((message, _)) = self.frame.message(index) else { return };
-        let (attempt, _) = self.attempt(&message);
+        let (attempt, _) = self.attempt(index, &message);
         let attempts_max = self.source.core.limits.attempts_max;
         match after_tell(conclusion, attempt, attempts_max, self.source.may_go_elsewhere()) {
             Next::Handled => self.finish(index, Disposal::Handled),
@@ -277,7 +295,9 @@ impl DeliverySink for Held {
     }
 
     fn is_cancelled(&self, index: u32) -> bool {
-        self.any_cancelled.load(Acquire) && self.cancels.lock().contains(index)
+        // What belongs to another process now is that one's to handle.
+        self.is_disowned()
+            || (self.any_cancelled.load(Acquire) && self.cancels.lock().contains(index))
     }
 
     fn wants_reply(&self, index: u32) -> bool {

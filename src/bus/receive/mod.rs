@@ -1,14 +1,18 @@
 //! Receiving: what comes out of streams, and what becomes of it.
 //!
-//! Owns reading, handing on by credits, side queues of the inbox, settling, retries, dead letters and
-//! replies. Does not decode bodies and knows no actors: it hands messages to an [`Intake`].
+//! Owns reading, handing on by credits, side queues of the inbox, settling, retries, dead letters,
+//! replies, and the recovery of what others left behind. Does not decode bodies and knows no actors: it hands messages to an [`Intake`].
 
+mod account;
 mod decide;
 mod due;
 mod held;
 mod inbox;
 mod intake;
+mod keep;
 mod reader;
+mod recover;
+mod registry;
 mod replies;
 mod settler;
 mod source;
@@ -19,11 +23,10 @@ use futures_util::future::select;
 
 pub use intake::{Incoming, Intake, Offered};
 
-use super::{core::Core, outbox::Destination};
-use crate::log::StreamName;
+use super::core::Core;
 
 pub(crate) use replies::read_replies;
-pub(crate) use source::Source;
+pub(crate) use source::{Reading, Source};
 
 /// A stream that is being read into an [`Intake`].
 ///
@@ -35,37 +38,24 @@ pub struct Consumption {
 
 impl Consumption {
     /// Reads a service's stream or a topic: by credits.
-    pub(super) fn by_credit(
-        core: &Arc<Core>,
-        stream: StreamName,
-        group: &str,
-        retries: Option<Destination>,
-        letters: Option<StreamName>,
-        intake: Arc<dyn Intake>,
-    ) -> Self {
-        let (source, jobs) = Source::new(core.clone(), stream, group, retries, letters);
-        core.remember(&source);
-        core.spawn(settler::settle_all(source.clone(), jobs));
-        core.spawn(reader::read_all(source.clone(), reader::ByCredit(intake)));
-        if source.retries.is_none() {
-            core.spawn(due::release_due(source.clone()));
-        }
-        Self { source }
+    pub(super) fn by_credit(core: &Arc<Core>, reading: Reading, intake: Arc<dyn Intake>) -> Self {
+        Self::start(core, reading, reader::ByCredit(intake))
     }
 
     /// Reads the inbox: with side queues.
-    pub(super) fn of_inbox(
-        core: &Arc<Core>,
-        stream: StreamName,
-        group: &str,
-        letters: StreamName,
-        intake: Arc<dyn Intake>,
-    ) -> Self {
-        let (source, jobs) = Source::new(core.clone(), stream, group, None, Some(letters));
+    pub(super) fn of_inbox(core: &Arc<Core>, reading: Reading, intake: Arc<dyn Intake>) -> Self {
+        Self::start(core, reading, inbox::BySideQueue::new(intake))
+    }
+
+    fn start(core: &Arc<Core>, reading: Reading, deliver: impl reader::Deliver) -> Self {
+        let (source, jobs) = Source::new(core.clone(), reading);
         core.remember(&source);
         core.spawn(settler::settle_all(source.clone(), jobs));
-        core.spawn(reader::read_all(source.clone(), inbox::BySideQueue::new(intake)));
-        core.spawn(due::release_due(source.clone()));
+        core.spawn(keep::keep_held(source.clone()));
+        core.spawn(reader::take_all(source.clone(), deliver));
+        if source.retries.is_none() {
+            core.spawn(due::release_due(source.clone()));
+        }
         Self { source }
     }
 

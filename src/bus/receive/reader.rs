@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, timeout},
@@ -14,6 +14,7 @@ use tokio::{
 use super::{
     held::Held,
     intake::{Incoming, Intake, Offered},
+    recover::recover_all,
     source::Source,
 };
 use crate::{
@@ -22,6 +23,9 @@ use crate::{
     log::{Entry, EntryId, LogError, ReadGroupRequest, Recorded},
     message::Conclusion,
 };
+
+/// At most so many entries are found by one listing.
+const LISTED_MAX: usize = 64;
 
 /// How a source hands messages on.
 pub(super) trait Deliver: Send + Sync + 'static {
@@ -94,29 +98,32 @@ pub(super) fn overdue(message: &Incoming) -> Option<Conclusion> {
     })
 }
 
-/// The one task that reads a source, until it is stopped.
-pub(super) async fn read_all<D: Deliver>(source: Arc<Source>, deliver: D) {
+/// The one task that takes entries of a source, until it is stopped: what is new, and what was left
+/// behind.
+pub(super) async fn take_all<D: Deliver>(source: Arc<Source>, deliver: D) {
+    join(read_all(&source, &deliver), recover_all(&source, &deliver)).await;
+    source.mark_reading_ended();
+}
+
+async fn read_all<D: Deliver>(source: &Arc<Source>, deliver: &D) {
     let mut failures = 0_u32;
-    // A read failed, and what the log may have given us by it has not been listed yet.
-    let mut unlisted = false;
     while !source.is_stopping() {
-        if unlisted {
-            unlisted = !source.recover(&deliver).await;
+        if source.take_unlisted() && !source.list_own(deliver).await {
+            source.mark_unlisted();
         }
         match source.read(D::ENTRIES_MAX, source.core.limits.read_block).await {
             Ok(entries) => {
                 failures = 0;
-                for entry in entries {
-                    source.take_in(entry, Recorded::default(), &deliver).await;
-                }
+                source.take_in_all(entries, deliver).await;
             }
             Err(error) => {
                 failures = failures.saturating_add(1);
                 add(&source.core.counters.reads_failed, 1);
                 tracing::debug!(stream = %source.stream, failures, %error, "a read failed");
+                // What the log may have given us by it has to be listed.
+                source.mark_unlisted();
                 let wait = tokio::time::sleep(source.core.limits.call_backoff.jittered(failures));
                 select(pin!(wait), pin!(source.stopped())).await;
-                unlisted = true;
             }
         }
     }
@@ -124,12 +131,9 @@ pub(super) async fn read_all<D: Deliver>(source: Arc<Source>, deliver: D) {
         while let Ok(entries) = source.read(D::ENTRIES_MAX, Duration::ZERO).await
             && !entries.is_empty()
         {
-            for entry in entries {
-                source.take_in(entry, Recorded::default(), &deliver).await;
-            }
+            source.take_in_all(entries, deliver).await;
         }
     }
-    source.mark_reading_ended();
 }
 
 impl Source {
@@ -149,62 +153,108 @@ impl Source {
         Ok(batches.into_iter().flat_map(|batch| batch.entries).collect())
     }
 
-    /// After a read that failed: entries that the log gave to us in an answer that we never saw.
-    /// False when the log could not say.
-    async fn recover<D: Deliver>(self: &Arc<Self>, deliver: &D) -> bool {
-        self.begin_listing();
-        let limit = self.held() + 64;
-        let pending = self.core.log.pending_of(&self.stream, &self.consumer, limit);
-        let listed = timeout(self.core.limits.call_timeout, pending).await;
-        let Ok(Ok(mut entries)) = listed else {
-            self.end_listing();
+    async fn take_in_all<D: Deliver>(self: &Arc<Self>, mut entries: Vec<Entry>, deliver: &D) {
+        // At once, so that those which wait for the first ones are touched meanwhile.
+        entries.retain(|entry| self.registry.admit(entry.id));
+        for entry in entries {
+            self.take_in(entry, Recorded::default(), deliver).await;
+        }
+    }
+
+    /// Entries that the log holds for us and we do not know of: it gave them in an answer that we
+    /// never saw, or what we believed of them was wrong. False when the log could not say.
+    async fn list_own<D: Deliver>(self: &Arc<Self>, deliver: &D) -> bool {
+        let Ok(assignment) = self.assignment.acquire().await else { return false };
+        let claim_lost = self.take_claim_lost();
+        self.registry.begin_listing();
+        let listed = self.own_unlisted().await;
+        self.registry.end_listing();
+        drop(assignment);
+        let Some(listed) = listed else {
+            if claim_lost {
+                self.mark_claim_lost();
+            }
             return false;
         };
-        entries.retain(|entry| self.is_new(entry.id));
-        let ids: Vec<EntryId> = entries.iter().map(|entry| entry.id).collect();
-        let recorded = self
-            .core
-            .persist("recorded", || self.core.log.recorded(&self.stream, &self.owner, &ids))
-            .await
-            .unwrap_or_default();
-        for (entry, recorded) in entries.into_iter().zip(recorded) {
-            if let Some(recorded) = recorded {
+        for (entry, recorded) in listed {
+            // It was claimed, and may be what ended its process.
+            if claim_lost || recorded.attempt.is_some() {
+                self.queue_suspect(entry, recorded);
+            } else {
                 self.take_in(entry, recorded, deliver).await;
             }
         }
-        self.end_listing();
         true
     }
 
-    /// Hands the messages of an entry on, those that are not done.
-    pub(super) async fn take_in<D: Deliver>(
-        self: &Arc<Self>,
-        entry: Entry,
-        recorded: Recorded,
-        deliver: &D,
-    ) {
-        let frame = match Frame::parse(entry.frame.clone()) {
-            Ok(frame) if frame.letter().is_some_and(|letter| letter.unreadable) => {
-                return self.bury_entry(&entry, "it could not be read before either".into()).await;
-            }
-            Ok(frame) => frame,
-            Err(error) => return self.bury_entry(&entry, error.to_string()).await,
+    /// Lists and admits them.
+    async fn own_unlisted(&self) -> Option<Vec<(Entry, Recorded)>> {
+        let (log, limit) = (&self.core.log, self.core.limits.call_timeout);
+        let entries_max = usize::try_from(self.registry.accounted_for()).unwrap_or(0) + LISTED_MAX;
+        let pending = log.pending_of(&self.stream, &self.consumer, entries_max);
+        let Ok(Ok(mut entries)) = timeout(limit, pending).await else { return None };
+        entries.retain(|entry| self.registry.admit(entry.id));
+        let ids: Vec<EntryId> = entries.iter().map(|entry| entry.id).collect();
+        if ids.is_empty() {
+            return Some(Vec::new());
+        }
+        let recorded = timeout(limit, log.recorded(&self.stream, &self.owner, &ids)).await;
+        let Ok(Ok(recorded)) = recorded else {
+            // They will be listed again.
+            ids.iter().for_each(|id| self.release(*id));
+            return None;
         };
-        let budget = if D::BUDGETED { self.budget(entry.frame.len()).await } else { None };
-        if !self.admit(entry.id) {
-            return;
+        let mut listed = Vec::new();
+        for (entry, recorded) in entries.into_iter().zip(recorded) {
+            match recorded {
+                Some(recorded) => listed.push((entry, recorded)),
+                None => self.release(entry.id),
+            }
         }
-        add(&self.core.counters.frames_received, 1);
-        let count = frame.count();
-        let held = Held::new(self.clone(), entry.id, frame, recorded, budget);
-        if held.is_over() {
-            return held.end();
-        }
-        for index in 0..count {
+        Some(listed)
+    }
+
+    /// Hands the messages of an admitted entry on, those that are not done.
+    async fn take_in<D: Deliver>(self: &Arc<Self>, entry: Entry, recorded: Recorded, deliver: &D) {
+        let Some(held) = self.open(entry, recorded, None, D::BUDGETED).await else { return };
+        for index in 0..held.frame.count() {
             if let Some(message) = held.turn(index, Instant::now()) {
                 deliver.deliver(self, message).await;
             }
         }
+    }
+
+    /// Opens an admitted entry. `None` when there is nothing (left) to be done with it.
+    pub(super) async fn open(
+        self: &Arc<Self>,
+        entry: Entry,
+        recorded: Recorded,
+        suspect: Option<OwnedSemaphorePermit>,
+        is_budgeted: bool,
+    ) -> Option<Arc<Held>> {
+        let frame = match Frame::parse(entry.frame.clone()) {
+            Ok(frame) if frame.letter().is_some_and(|letter| letter.unreadable) => {
+                self.bury_entry(&entry, "it could not be read before either".into()).await;
+                return None;
+            }
+            Ok(frame) => frame,
+            Err(error) => {
+                self.bury_entry(&entry, error.to_string()).await;
+                return None;
+            }
+        };
+        let budget = if is_budgeted { self.budget(entry.frame.len()).await } else { None };
+        let held = Held::new(self.clone(), entry.id, frame, recorded, suspect, budget);
+        if !self.registry.open_up(&held) {
+            // Somebody took it while it waited.
+            return None;
+        }
+        add(&self.core.counters.frames_received, 1);
+        if held.is_over() {
+            held.end();
+            return None;
+        }
+        Some(held)
     }
 
     /// A share of the bytes that may be held; none when it is not to be had because we stop.

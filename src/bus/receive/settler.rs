@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Release},
+    time::Duration,
+};
 
 use tokio::{sync::mpsc, time::Instant};
 
@@ -28,8 +31,7 @@ const BATCH: usize = 128;
 /// The one task that tells the log what became of a source's entries.
 pub(super) async fn settle_all(source: Arc<Source>, mut inbox: mpsc::UnboundedReceiver<Job>) {
     let mut jobs = Vec::with_capacity(BATCH);
-    let mut reading = true;
-    while reading || source.held() > 0 {
+    while !source.is_over() {
         if inbox.recv_many(&mut jobs, BATCH).await == 0 {
             return;
         }
@@ -38,7 +40,13 @@ pub(super) async fn settle_all(source: Arc<Source>, mut inbox: mpsc::UnboundedRe
             match job {
                 Job::Settle(held) => ended.push(held),
                 Job::Move(held, index, next) => source.move_out(&held, index, next).await,
-                Job::ReadingEnded => reading = false,
+                Job::BuryEntry(entry, reason) => source.bury_entry(&entry, reason).await,
+                Job::Record => {
+                    // What ends after this may be posted again.
+                    source.recording.store(false, Release);
+                    source.record_news().await;
+                }
+                Job::Wake => {}
             }
         }
         source.settle(ended).await;
@@ -64,10 +72,17 @@ impl Source {
             .core
             .persist("settle", || self.core.log.settle(&self.stream, &self.owner, &entries))
             .await;
-        let answers = answers.unwrap_or_else(|error| {
-            tracing::error!(stream = %self.stream, %error, "entries can't be settled");
-            vec![Ownership::Disagrees; ended.len()]
-        });
+        let answers = match answers {
+            Ok(answers) => answers,
+            Err(error) => {
+                tracing::error!(stream = %self.stream, %error, "entries can't be settled");
+                for held in &ended {
+                    self.registry.give_up(held.id);
+                    self.disown(held);
+                }
+                return;
+            }
+        };
         for (held, answer) in ended.iter().zip(answers) {
             match answer {
                 // Not pending: an earlier call did it and its answer was lost.
@@ -75,8 +90,24 @@ impl Source {
                     add(&self.core.counters.entries_settled, 1);
                     self.release(held.id);
                 }
-                Ownership::OwnedByOther | Ownership::Disagrees => self.disown(held),
+                Ownership::OwnedByOther => self.disown(held),
+                Ownership::Disagrees => self.dispute(held),
             }
+        }
+    }
+
+    /// The log contradicts what we believe of an entry. That is dropped, and what the log has is read
+    /// anew, once: an entry that is disputed again holds another number of messages than the log
+    /// counts, or the like, and nothing else would ever end it.
+    pub(super) fn dispute(&self, held: &Held) {
+        self.disown(held);
+        if self.registry.dispute(held.id) {
+            return self.mark_unlisted();
+        }
+        if self.registry.admit(held.id) {
+            let entry = Entry { id: held.id, frame: held.frame.bytes().clone() };
+            let reason = "the log's account of it contradicts what is in it".to_owned();
+            self.post(Job::BuryEntry(entry, reason));
         }
     }
 
@@ -91,9 +122,10 @@ impl Source {
         };
         match moved {
             Ok((Ownership::Done, disposal)) => held.finish(index, disposal),
+            Ok((Ownership::Disagrees, _)) => self.dispute(held),
             Ok(_) => self.disown(held),
             Err(error) => {
-                // It stays pending: whoever claims the entry tries again.
+                // It stays pending, for us: it is found unlisted after a while.
                 tracing::error!(stream = %self.stream, %error, "a message can't be moved");
                 self.disown(held);
             }
@@ -107,7 +139,7 @@ impl Source {
         counted: bool,
     ) -> Result<(Ownership, Disposal), LogError> {
         let Some((message, body)) = held.frame.message(index) else { return Err(past_the_end()) };
-        let (attempt, origin) = held.attempt(&message);
+        let (attempt, origin) = held.attempt(index, &message);
         let wait = self.wait_before(attempt, counted);
         let moved = Moved { attempt: attempt.saturating_add(u32::from(counted)), origin };
         let due_ms = self.core.clock.log_ms(Instant::now()).saturating_add(millis(wait));
@@ -155,7 +187,7 @@ impl Source {
         reason: String,
     ) -> Result<(Ownership, Disposal), LogError> {
         let Some((message, _)) = held.frame.message(index) else { return Err(past_the_end()) };
-        let (attempts, origin) = held.attempt(&message);
+        let (attempts, origin) = held.attempt(index, &message);
         let last_ms = self.core.clock.log_ms(Instant::now());
         let letter = Letter {
             reason: reason.clone(),
@@ -204,8 +236,13 @@ impl Source {
             .core
             .persist("bury", || log.bury_entry(&self.stream, &self.owner, request.clone()))
             .await;
-        if let Err(error) = buried {
-            tracing::error!(stream = %self.stream, %error, "an entry can't be buried");
+        match buried {
+            Ok(_) => self.release(entry.id),
+            Err(error) => {
+                tracing::error!(stream = %self.stream, %error, "an entry can't be buried");
+                self.registry.give_up(entry.id);
+                return self.release(entry.id);
+            }
         }
         let (stream, entry) = (self.stream.clone(), entry.id);
         self.core.events.tell(BusEvent::Unreadable { stream, entry, reason });

@@ -1,17 +1,24 @@
 use std::{
+    collections::VecDeque,
     fmt,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{
+            AtomicBool,
+            Ordering::{AcqRel, Release},
+        },
+    },
 };
 
 use parking_lot::Mutex;
-use rustc_hash::{FxHashMap, FxHashSet};
-use tokio::sync::{Notify, mpsc, watch};
+use rustc_hash::FxHashMap;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
-use super::{decide::Next, held::Held};
+use super::{decide::Next, held::Held, registry::Registry};
 use crate::{
     bus::{core::Core, event::BusEvent, frame::Frame, outbox::Destination, stats::add},
     id::Incarnation,
-    log::{Consumer, EntryId, Owner, StreamKind, StreamName},
+    log::{Consumer, Entry, EntryId, Owner, Recorded, StreamKind, StreamName},
 };
 
 /// What the settle task of a source has to do.
@@ -21,18 +28,28 @@ pub(super) enum Job {
     Settle(Arc<Held>),
     /// One message goes to the delay set or to the dead letters.
     Move(Arc<Held>, u32, Next),
-    /// Nothing more is read: end when nothing is held any more.
-    ReadingEnded,
+    /// An entry that can't be worked on goes whole to the dead letters.
+    BuryEntry(Entry, String),
+    /// Tell the log what has been done of entries that are held for long.
+    Record,
+    /// Look whether there is anything left to do.
+    Wake,
 }
 
 /// A message of a held entry.
 type Place = (Weak<Held>, u32);
 
-#[derive(Debug, Default)]
-struct Registry {
-    held: FxHashSet<EntryId>,
-    /// While pending entries are being listed: what was settled since.
-    settled_since: Option<FxHashSet<EntryId>>,
+/// What is read, and where what can't be handled goes.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) stream: StreamName,
+    pub(crate) group: String,
+    /// Where messages of a topic go to be tried again.
+    pub(crate) retries: Option<Destination>,
+    /// Where dead letters go; to the stream's own when `None`.
+    pub(crate) letters: Option<StreamName>,
+    /// Whether other processes read for the same group.
+    pub(crate) is_shared: bool,
 }
 
 /// A stream that this process reads as a consumer of a group, and what it holds of it.
@@ -45,7 +62,19 @@ pub(crate) struct Source {
     pub(super) letters: Option<StreamName>,
     /// Where messages of a topic go to be tried again.
     pub(super) retries: Option<Destination>,
-    registry: Mutex<Registry>,
+    /// Whether other processes read for the same group.
+    pub(super) is_shared: bool,
+    pub(super) registry: Registry,
+    /// Whoever asks the log for entries that it gave to us takes them up before the next one asks.
+    pub(super) assignment: Semaphore,
+    /// The log may hold entries for us that we do not know of.
+    unlisted: AtomicBool,
+    /// A claim had no answer: what is found unlisted may be suspect.
+    claim_lost: AtomicBool,
+    /// Ours, to be tried one message at a time; never more than one listing gives.
+    suspects: Mutex<VecDeque<(Entry, Recorded)>>,
+    /// A `Job::Record` is on its way.
+    pub(super) recording: AtomicBool,
     /// Asks that are being handled, by asker and correlation id.
     asks: Mutex<FxHashMap<(Incarnation, u64), Place>>,
     /// Unbounded in form; it never holds more than there are messages in held entries.
@@ -60,13 +89,11 @@ pub(crate) struct Source {
 impl Source {
     pub(super) fn new(
         core: Arc<Core>,
-        stream: StreamName,
-        group: &str,
-        retries: Option<Destination>,
-        letters: Option<StreamName>,
+        reading: Reading,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Job>) {
+        let Reading { stream, group, retries, letters, is_shared } = reading;
         let (jobs, inbox) = mpsc::unbounded_channel();
-        let consumer = Consumer { group: group.to_owned(), name: core.incarnation.to_string() };
+        let consumer = Consumer { group, name: core.incarnation.to_string() };
         let source = Arc::new(Self {
             owner: Owner::Consumer(consumer.clone()),
             core,
@@ -74,7 +101,13 @@ impl Source {
             consumer,
             letters,
             retries,
-            registry: Mutex::default(),
+            is_shared,
+            registry: Registry::default(),
+            assignment: Semaphore::new(1),
+            unlisted: AtomicBool::new(false),
+            claim_lost: AtomicBool::new(false),
+            suspects: Mutex::default(),
+            recording: AtomicBool::new(false),
             asks: Mutex::default(),
             jobs,
             stopping: watch::Sender::new(false),
@@ -92,8 +125,7 @@ impl Source {
 
     /// Whether it reads this stream for this group, or holds something of it.
     pub(crate) fn is_at_work(&self, stream: &StreamName, group: &str) -> bool {
-        let is_over = self.has_ended_reading() && self.held() == 0;
-        self.stream == *stream && self.consumer.group == group && !is_over
+        self.stream == *stream && self.consumer.group == group && !self.is_over()
     }
 
     pub(super) fn post(&self, job: Job) {
@@ -118,7 +150,12 @@ impl Source {
 
     pub(super) fn mark_reading_ended(&self) {
         self.reading_ended.send_replace(true);
-        self.post(Job::ReadingEnded);
+        self.post(Job::Wake);
+    }
+
+    /// Whether nothing more will be read and nothing is held.
+    pub(super) fn is_over(&self) -> bool {
+        self.has_ended_reading() && self.held() == 0
     }
 
     pub(super) fn has_ended_reading(&self) -> bool {
@@ -143,43 +180,44 @@ impl Source {
     }
 
     pub(super) fn held(&self) -> usize {
-        self.registry.lock().held.len()
+        self.registry.len()
     }
 
-    /// Registers an entry. False when it is held already, or was settled while its listing was on
-    /// its way.
-    pub(super) fn admit(&self, id: EntryId) -> bool {
-        let mut registry = self.registry.lock();
-        let settled = registry.settled_since.as_ref().is_some_and(|settled| settled.contains(&id));
-        !settled && registry.held.insert(id)
-    }
-
-    /// Whether [`admit`](Self::admit) would take it.
-    pub(super) fn is_new(&self, id: EntryId) -> bool {
-        let registry = self.registry.lock();
-        let settled = registry.settled_since.as_ref().is_some_and(|settled| settled.contains(&id));
-        !settled && !registry.held.contains(&id)
-    }
-
+    /// The entry is settled, is not ours any more, or is left pending.
     pub(super) fn release(&self, id: EntryId) {
-        let mut registry = self.registry.lock();
-        registry.held.remove(&id);
-        if let Some(settled) = &mut registry.settled_since {
-            settled.insert(id);
-        }
-        let empty = registry.held.is_empty();
-        drop(registry);
-        if empty {
+        if self.registry.remove(id) {
             self.drained.notify_waiters();
+            if self.has_ended_reading() {
+                self.post(Job::Wake);
+            }
         }
     }
 
-    pub(super) fn begin_listing(&self) {
-        self.registry.lock().settled_since = Some(FxHashSet::default());
+    /// Lets the reader look for entries that the log holds for us and we do not know of.
+    pub(super) fn mark_unlisted(&self) {
+        self.unlisted.store(true, Release);
     }
 
-    pub(super) fn end_listing(&self) {
-        self.registry.lock().settled_since = None;
+    pub(super) fn take_unlisted(&self) -> bool {
+        self.unlisted.swap(false, AcqRel)
+    }
+
+    /// Notes that the log may have given us entries of others without our knowing.
+    pub(super) fn mark_claim_lost(&self) {
+        self.claim_lost.store(true, Release);
+        self.mark_unlisted();
+    }
+
+    pub(super) fn take_claim_lost(&self) -> bool {
+        self.claim_lost.swap(false, AcqRel)
+    }
+
+    pub(super) fn queue_suspect(&self, entry: Entry, recorded: Recorded) {
+        self.suspects.lock().push_back((entry, recorded));
+    }
+
+    pub(super) fn next_suspect(&self) -> Option<(Entry, Recorded)> {
+        self.suspects.lock().pop_front()
     }
 
     /// The entry is not ours any more: what we believe of it is dropped.

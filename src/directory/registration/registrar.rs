@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Registration, Wanted};
+use super::{HeldLease, Registration, Wanted};
 use crate::{
     directory::{
         DirectoryOptions, InstanceName, NodeRecord,

@@ -7,6 +7,7 @@ mod asking;
 mod faults;
 mod inbox;
 mod receiving;
+mod recovery;
 mod sending;
 mod stopping;
 mod threads;

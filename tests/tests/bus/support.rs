@@ -1,6 +1,7 @@
 //! A cluster of buses over one embedded log.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,10 +11,12 @@ use callboard::{
     ActorId, Incarnation, Name,
     bus::Conclusion,
     bus::{
-        Body, Bus, BusLimits, BusOptions, Destination, Incoming, Intake, Offered, Outgoing,
-        frame::Frame,
+        Body, Bus, BusLimits, BusOptions, Destination, Incoming, Intake, Members, Membership,
+        Offered, Outgoing, frame::Frame,
     },
-    log::{EmbeddedLog, Entry, EntryId, MessageLog, Place, StreamInfo, StreamName},
+    log::{
+        EmbeddedLog, EmbeddedLogOptions, Entry, EntryId, MessageLog, Place, StreamInfo, StreamName,
+    },
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -36,6 +39,50 @@ pub async fn bus_with(log: Arc<dyn MessageLog>, limits: BusLimits) -> Bus {
 
 pub fn log() -> Arc<EmbeddedLog> {
     Arc::new(EmbeddedLog::new())
+}
+
+/// A log that has been up for long enough to tell who is idle.
+pub fn old_log() -> Arc<EmbeddedLog> {
+    let options =
+        EmbeddedLogOptions { claim_grace: Duration::ZERO, ..EmbeddedLogOptions::default() };
+    Arc::new(EmbeddedLog::with_options(options))
+}
+
+/// Who is alive, as a directory would say it.
+#[derive(Debug, Clone)]
+pub struct Cluster(Arc<Mutex<Members>>);
+
+impl Cluster {
+    pub fn new() -> Self {
+        let since = tokio::time::Instant::now();
+        let lease_ttl = Duration::from_secs(5);
+        Self(Arc::new(Mutex::new(Members { incarnations: BTreeSet::new(), since, lease_ttl })))
+    }
+
+    /// Starts a process that is registered.
+    pub async fn join(&self, log: Arc<dyn MessageLog>) -> Bus {
+        let mut options = BusOptions::new(log, name("test"), Incarnation::fresh());
+        options.membership = Some(Arc::new(self.clone()));
+        self.0.lock().incarnations.insert(options.incarnation);
+        Bus::start(options, Handle::current()).await.unwrap()
+    }
+
+    /// The directory does not know a process any more.
+    pub fn forget(&self, bus: &Bus) {
+        self.0.lock().incarnations.remove(&bus.incarnation());
+    }
+
+    /// Ends a process as a kill would, with its lease.
+    pub fn kill(&self, bus: &Bus) {
+        bus.abort();
+        self.forget(bus);
+    }
+}
+
+impl Membership for Cluster {
+    fn members(&self) -> Option<Members> {
+        Some(self.0.lock().clone())
+    }
 }
 
 pub fn service_stream(service: &str) -> StreamName {
