@@ -102,9 +102,26 @@ impl Core {
         self.membership.as_ref()?.members()
     }
 
+    /// What this process reads now.
+    pub(crate) fn sources_at_work(&self) -> Vec<Arc<Source>> {
+        self.sources.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
     pub(crate) fn delayed_id(&self) -> Arc<str> {
         let number = self.last_delayed.fetch_add(1, Relaxed) + 1;
         format!("{}-{number}", self.incarnation).into()
+    }
+
+    /// Makes a call once; without an answer in time the log counts as unavailable.
+    pub(crate) async fn call<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = Result<T, LogError>>,
+    ) -> Result<T, LogError> {
+        timeout(self.limits.call_timeout, call).await.unwrap_or_else(|_| {
+            let what = format!("{what} had no answer in time");
+            Err(LogError::Unavailable { what, source: None })
+        })
     }
 
     /// Makes a call that must succeed in the end: as long as its outcome is unknown it is made again.

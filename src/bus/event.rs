@@ -49,6 +49,13 @@ pub enum BusEvent {
         /// Who had it.
         from: String,
     },
+    /// What was in the inbox of a process that is gone was ended: tells were buried, asks refused.
+    Swept {
+        /// The inbox.
+        stream: StreamName,
+        /// How many entries.
+        entries: u64,
+    },
 }
 
 /// Who is told of events; called on the I/O runtime, it must not block.
@@ -60,25 +67,41 @@ pub(crate) struct Events(pub(crate) Option<Observer>);
 
 impl Events {
     pub(crate) fn tell(&self, event: BusEvent) {
-        match &event {
-            BusEvent::AcknowledgedLoss { stream, messages } => {
-                tracing::error!(%stream, messages, "the log lost messages that it had acknowledged");
-            }
-            BusEvent::Unreadable { stream, entry, reason } => {
-                tracing::warn!(%stream, %entry, reason, "an entry can't be read; buried");
-            }
-            BusEvent::Buried { stream, entry, message, reason } => {
-                tracing::warn!(%stream, %entry, message, reason, "a message was buried");
-            }
-            BusEvent::Disowned { stream, entry } => {
-                tracing::warn!(%stream, %entry, "an entry belongs to another process now");
-            }
-            BusEvent::Claimed { stream, entry, from } => {
-                tracing::info!(%stream, %entry, from, "an entry was taken over");
-            }
-        }
+        event.log();
         if let Some(observer) = &self.0 {
             observer(event);
+        }
+    }
+}
+
+impl BusEvent {
+    fn log(&self) {
+        match self {
+            Self::AcknowledgedLoss { stream, messages } => {
+                tracing::error!(%stream, messages, "the log lost messages that it had acknowledged");
+            }
+            Self::Unreadable { stream, entry, reason } => {
+                tracing::warn!(%stream, %entry, reason, "an entry can't be read; buried");
+            }
+            Self::Buried { stream, entry, message, reason } => {
+                tracing::warn!(%stream, %entry, message, reason, "a message was buried");
+            }
+            recovery => recovery.log_recovery(),
+        }
+    }
+
+    fn log_recovery(&self) {
+        match self {
+            Self::Disowned { stream, entry } => {
+                tracing::warn!(%stream, %entry, "an entry belongs to another process now");
+            }
+            Self::Claimed { stream, entry, from } => {
+                tracing::info!(%stream, %entry, from, "an entry was taken over");
+            }
+            Self::Swept { stream, entries } => {
+                tracing::warn!(%stream, entries, "the inbox of a process that is gone was swept");
+            }
+            Self::AcknowledgedLoss { .. } | Self::Unreadable { .. } | Self::Buried { .. } => {}
         }
     }
 }

@@ -30,6 +30,22 @@ pub fn dead_letters_of_nodes(cluster: &Name) -> StreamName {
     StreamName::new(StreamKind::Service, format!("cb:{cluster}:{{dlq}}:nodes"))
 }
 
+/// What the units of all inboxes begin with.
+pub fn inboxes(cluster: &Name) -> String {
+    format!("cb:{cluster}:{{n:")
+}
+
+/// Whose inbox a stream is, if it is one.
+pub fn owner_of_inbox(cluster: &Name, stream: &StreamName) -> Option<Incarnation> {
+    let owner = stream.unit().strip_prefix(&inboxes(cluster))?.strip_suffix('}')?;
+    if stream.kind() == StreamKind::Inbox { owner.parse().ok() } else { None }
+}
+
+/// What the units of all topics begin with.
+pub fn topics(cluster: &Name) -> String {
+    format!("cb:{cluster}:{{t:")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +61,9 @@ mod tests {
         assert_eq!(service(&shop, &orders, 3).to_string(), "cb:shop:{s:orders:3}:in");
         assert_eq!(topic(&shop, &orders).to_string(), "cb:shop:{t:orders}:log");
         assert_eq!(dead_letters_of_nodes(&shop).unit(), "cb:shop:{dlq}:nodes");
+        assert!(topic(&shop, &orders).unit().starts_with(&topics(&shop)));
+        assert_eq!(owner_of_inbox(&shop, &inbox(&shop, incarnation)), Some(incarnation));
+        assert_eq!(owner_of_inbox(&shop, &replies(&shop, incarnation)), None);
+        assert_eq!(owner_of_inbox(&orders, &inbox(&shop, incarnation)), None);
     }
 }

@@ -1,9 +1,9 @@
 //! The bus: messages between processes, over the log port.
 //!
 //! Owns the wire format ([`frame`], [`codec`]), the names of streams ([`keys`]), the way out (lanes)
-//! and the way in (readers, settling, retries, dead letters, replies). Knows nothing of actors,
-//! services' definitions or who is alive: the layers above pick the destination and implement
-//! [`Intake`]. `codec`, `frame` and `keys` are pure and may be used by the local core.
+//! and the way in (readers, settling, retries, dead letters, replies). Knows nothing of actors
+//! and services' definitions: the layers above pick the destination, implement [`Intake`], and say who
+//! is alive ([`Membership`]). `codec`, `frame` and `keys` are pure and may be used by the local core.
 //!
 //! **Promises.** A tell that was acknowledged is handled at least once or ends in the dead letters
 //! with its reason. An entry is settled when each of its messages was concluded, and never before.
@@ -30,6 +30,7 @@ mod send;
 mod start;
 mod stats;
 mod stop;
+mod sweep;
 mod waiters;
 
 pub use ask::AskTicket;

@@ -15,6 +15,7 @@ use super::{
     start::{keep_house, start},
     stats::BusStats,
     stop::stop,
+    sweep::sweep,
 };
 use crate::{
     id::{Incarnation, Name},
@@ -111,6 +112,9 @@ impl Bus {
         let replies = Destination::Replies(core.incarnation).stream(&core.cluster);
         core.spawn(read_replies(core.clone(), replies.clone()));
         core.spawn(keep_house(core.clone(), replies));
+        if core.membership.is_some() {
+            core.spawn(sweep(core.clone()));
+        }
         let owner = Owner { core: core.clone(), inbox: Mutex::default(), groups: Mutex::default() };
         Ok(Self { core, owner: Arc::new(owner) })
     }
@@ -140,8 +144,9 @@ impl Bus {
     ) -> Result<Consumption, BusError> {
         let stream = keys::service(&self.core.cluster, service, 0);
         self.ensure_group(stream.clone(), SERVICE_GROUP.to_owned(), Start::Beginning).await?;
-        let group = SERVICE_GROUP.to_owned();
-        let reading = Reading { stream, group, retries: None, letters: None, is_shared: true };
+        let (group, reader) = (SERVICE_GROUP.to_owned(), self.core.incarnation);
+        let reading =
+            Reading { stream, group, reader, retries: None, letters: None, is_shared: true };
         Ok(Consumption::by_credit(&self.core, reading, intake))
     }
 
@@ -157,8 +162,8 @@ impl Bus {
         self.ensure_group(stream.clone(), INBOX_GROUP.to_owned(), Start::Beginning).await?;
         *self.owner.inbox.lock() = Some(stream.clone());
         let letters = Some(keys::dead_letters_of_nodes(&self.core.cluster));
-        let group = INBOX_GROUP.to_owned();
-        let reading = Reading { stream, group, retries: None, letters, is_shared: false };
+        let (group, reader) = (INBOX_GROUP.to_owned(), self.core.incarnation);
+        let reading = Reading { stream, group, reader, retries: None, letters, is_shared: false };
         Ok(Consumption::of_inbox(&self.core, reading, intake))
     }
 
@@ -195,7 +200,8 @@ impl Bus {
         };
         self.ensure_group(stream.clone(), group.clone(), start).await?;
         let (retries, letters) = (Some(retries), Some(letters));
-        let reading = Reading { stream, group, retries, letters, is_shared };
+        let reader = self.core.incarnation;
+        let reading = Reading { stream, group, reader, retries, letters, is_shared };
         Ok(Consumption::by_credit(&self.core, reading, intake))
     }
 

@@ -58,9 +58,11 @@ counters! {
     entries_disowned,
     /// Entries that were taken over from other processes.
     entries_claimed,
+    /// Entries of inboxes of the gone that were ended by this process.
+    entries_swept,
     /// Touches of what is held that failed.
     touches_failed,
-    /// Looks for what others left behind that failed.
+    /// Looks and sweeps for what others left behind that failed.
     recoveries_failed,
     /// Reads of the log that failed.
     reads_failed,

@@ -1,6 +1,6 @@
 //! How a bus ends in order.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -18,7 +18,7 @@ pub(super) async fn stop(owner: Arc<Owner>, deadline: Instant) {
 }
 
 async fn wind_down(core: &Core) {
-    let sources: Vec<_> = core.sources.lock().iter().filter_map(Weak::upgrade).collect();
+    let sources = core.sources_at_work();
     join_all(sources.iter().map(|source| source.end_reading())).await;
     join_all(sources.iter().map(|source| source.drained())).await;
     let lanes = core.outbox.all();

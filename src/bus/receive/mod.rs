@@ -6,6 +6,7 @@
 mod account;
 mod decide;
 mod due;
+mod foreign;
 mod held;
 mod inbox;
 mod intake;
@@ -25,6 +26,7 @@ pub use intake::{Incoming, Intake, Offered};
 
 use super::core::Core;
 
+pub(crate) use foreign::Foreign;
 pub(crate) use replies::read_replies;
 pub(crate) use source::{Reading, Source};
 

@@ -3,10 +3,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, timeout},
-};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
     account::{Alone, next_attempt},
@@ -109,7 +106,7 @@ impl Source {
 
     async fn survey(&self) -> Result<Survey, LogError> {
         let known = self.registry.accounted_for();
-        let Some(info) = self.call("a look", self.core.log.info(&self.stream)).await? else {
+        let Some(info) = self.core.call("a look", self.core.log.info(&self.stream)).await? else {
             return Ok(Survey::default());
         };
         let group = info.groups.into_iter().find(|group| group.name == self.consumer.group);
@@ -150,7 +147,7 @@ impl Source {
     ) -> Result<Option<ClaimedEntry>, LogError> {
         let Ok(_assignment) = self.assignment.acquire().await else { return Ok(None) };
         let request = ClaimRequest { consumer: self.consumer.clone(), from, idle, limit: 1 };
-        let claim = self.call("a claim", self.core.log.claim(&self.stream, request)).await;
+        let claim = self.core.call("a claim", self.core.log.claim(&self.stream, request)).await;
         let claim = claim.inspect_err(|_| self.mark_claim_lost())?;
         let Claim::Taken { entries, gone } = claim else {
             // The log does not know yet who is idle.
@@ -254,19 +251,6 @@ impl Source {
                 Begun::Lost
             }
         }
-    }
-
-    async fn call<T>(
-        &self,
-        what: &str,
-        call: impl Future<Output = Result<T, LogError>>,
-    ) -> Result<T, LogError> {
-        timeout(self.core.limits.call_timeout, call).await.unwrap_or_else(|_| {
-            Err(LogError::Unavailable {
-                what: format!("{what} had no answer in time"),
-                source: None,
-            })
-        })
     }
 }
 

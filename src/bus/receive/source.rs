@@ -44,6 +44,8 @@ type Place = (Weak<Held>, u32);
 pub(crate) struct Reading {
     pub(crate) stream: StreamName,
     pub(crate) group: String,
+    /// As whom.
+    pub(crate) reader: Incarnation,
     /// Where messages of a topic go to be tried again.
     pub(crate) retries: Option<Destination>,
     /// Where dead letters go; to the stream's own when `None`.
@@ -91,9 +93,9 @@ impl Source {
         core: Arc<Core>,
         reading: Reading,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Job>) {
-        let Reading { stream, group, retries, letters, is_shared } = reading;
+        let Reading { stream, group, reader, retries, letters, is_shared } = reading;
         let (jobs, inbox) = mpsc::unbounded_channel();
-        let consumer = Consumer { group, name: core.incarnation.to_string() };
+        let consumer = Consumer { group, name: reader.to_string() };
         let source = Arc::new(Self {
             owner: Owner::Consumer(consumer.clone()),
             core,
@@ -116,6 +118,16 @@ impl Source {
             delayed: Notify::new(),
         });
         (source, inbox)
+    }
+
+    /// The stream and the group.
+    pub(crate) fn place(&self) -> (&StreamName, &str) {
+        (&self.stream, &self.consumer.group)
+    }
+
+    /// Whether other processes read for the same group.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Whether another process could take what this one does not.

@@ -10,5 +10,6 @@ mod receiving;
 mod recovery;
 mod sending;
 mod stopping;
+mod sweeping;
 mod threads;
 mod topics;

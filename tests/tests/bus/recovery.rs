@@ -23,32 +23,6 @@ use crate::{
     support::*,
 };
 
-/// Takes everything and concludes nothing by itself.
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<Incoming>>>);
-
-impl Kept {
-    fn intake(&self) -> Arc<dyn Intake> {
-        let kept = self.clone();
-        intake(move |message| {
-            kept.0.lock().push(message);
-            Offered::Taken
-        })
-    }
-
-    fn values(&self) -> Vec<u64> {
-        self.0.lock().iter().map(value).collect()
-    }
-
-    /// Concludes the first that is there as handled; gives its value and which attempt it was.
-    fn handle_first(&self) -> (u64, u32) {
-        let message = self.0.lock().remove(0);
-        let first = (value(&message), message.attempt);
-        message.delivery.conclude(handled());
-        first
-    }
-}
-
 async fn consume(bus: &Bus, intake: Arc<dyn Intake>) -> Consumption {
     bus.consume_service(&name("adder"), intake).await.unwrap()
 }

@@ -63,13 +63,28 @@ impl Cluster {
     pub async fn join(&self, log: Arc<dyn MessageLog>) -> Bus {
         let mut options = BusOptions::new(log, name("test"), Incarnation::fresh());
         options.membership = Some(Arc::new(self.clone()));
-        self.0.lock().incarnations.insert(options.incarnation);
+        self.add(options.incarnation);
         Bus::start(options, Handle::current()).await.unwrap()
     }
 
     /// The directory does not know a process any more.
     pub fn forget(&self, bus: &Bus) {
-        self.0.lock().incarnations.remove(&bus.incarnation());
+        self.remove(bus.incarnation());
+    }
+
+    /// A process that has no bus here is registered.
+    pub fn add(&self, incarnation: Incarnation) {
+        self.0.lock().incarnations.insert(incarnation);
+    }
+
+    /// The directory does not know a process any more that has no bus here.
+    pub fn remove(&self, incarnation: Incarnation) {
+        self.0.lock().incarnations.remove(&incarnation);
+    }
+
+    /// All lose their leases and get new ones.
+    pub fn renew(&self) {
+        self.0.lock().since = tokio::time::Instant::now();
     }
 
     /// Ends a process as a kill would, with its lease.
@@ -146,6 +161,32 @@ impl Seen {
 
     pub fn all(&self) -> Vec<u64> {
         self.0.lock().clone()
+    }
+}
+
+/// Takes everything and concludes nothing by itself.
+#[derive(Clone, Default)]
+pub struct Kept(pub Arc<Mutex<Vec<Incoming>>>);
+
+impl Kept {
+    pub fn intake(&self) -> Arc<dyn Intake> {
+        let kept = self.clone();
+        intake(move |message| {
+            kept.0.lock().push(message);
+            Offered::Taken
+        })
+    }
+
+    pub fn values(&self) -> Vec<u64> {
+        self.0.lock().iter().map(value).collect()
+    }
+
+    /// Concludes the first that is there as handled; gives its value and which attempt it was.
+    pub fn handle_first(&self) -> (u64, u32) {
+        let message = self.0.lock().remove(0);
+        let first = (value(&message), message.attempt);
+        message.delivery.conclude(handled());
+        first
     }
 }
 
