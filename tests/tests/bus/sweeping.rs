@@ -142,6 +142,45 @@ async fn a_process_that_lives_without_its_lease_keeps_its_inbox() {
     assert_eq!((caller.stats().entries_swept, cut_off.stats().entries_disowned), (0, 0));
 }
 
+/// A process without its lease that reads nothing for `pause`, and is told something at its beginning.
+async fn told_while_not_reading(holds: bool, pause: Duration) -> (u64, Vec<u64>) {
+    let (log, cluster) = (old_log(), Cluster::new());
+    let is_reading = Arc::new(AtomicBool::new(true));
+    let gate = is_reading.clone();
+    let faulty = FaultyLog::new(log.clone(), move |name| {
+        if name == "read_group" && !gate.load(Relaxed) { Fault::Before } else { Fault::None }
+    });
+    let caller = cluster.join(log.clone()).await;
+    let slow = cluster.join(Arc::new(faulty)).await;
+    let kept = Kept::default();
+    let _reads = slow.open_inbox(kept.intake()).await.unwrap();
+    let tell = async |value| caller.tell_actor(slow.incarnation(), ACTOR, number(value)).await;
+    if holds {
+        tell(1).await.unwrap();
+        until("it was read", async || kept.values() == [1]).await;
+    }
+    sleep(Duration::from_secs(20)).await;
+    cluster.forget(&slow);
+    sleep(MINUTE).await;
+    is_reading.store(false, Relaxed);
+    // The read that waits is let go first.
+    sleep(Duration::from_secs(10)).await;
+    tell(2).await.unwrap();
+    sleep(pause).await;
+    is_reading.store(true, Relaxed);
+    sleep(MINUTE).await;
+    (caller.stats().entries_swept, kept.values())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_slow_to_read_keeps_its_inbox() {
+    assert_eq!(told_while_not_reading(false, Duration::from_secs(25)).await, (0, vec![2]));
+    // However slow, while it touches what it holds.
+    assert_eq!(told_while_not_reading(true, MINUTE * 5).await, (0, vec![1, 2]));
+    // One that does neither can't be told from a dead one.
+    assert_eq!(told_while_not_reading(false, MINUTE * 5).await, (1, vec![]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_is_swept_by_those_who_lost_their_own_leases_lately() {
     let (log, cluster) = (old_log(), Cluster::new());
