@@ -66,7 +66,9 @@ impl Source {
         unknown: &mut u32,
         deliver: &D,
     ) -> Result<(), LogError> {
-        while let Some(right) = self.right_to_suspects().await
+        // Without suspects of its own a source does not wait for those of another.
+        while self.has_suspects()
+            && let Some(right) = self.right_to_suspects().await
             && let Some((entry, recorded)) = self.next_suspect()
         {
             self.try_one_by_one(entry, recorded, right, deliver).await;

@@ -228,6 +228,10 @@ impl Source {
         self.suspects.lock().push_back((entry, recorded));
     }
 
+    pub(super) fn has_suspects(&self) -> bool {
+        !self.suspects.lock().is_empty()
+    }
+
     pub(super) fn next_suspect(&self) -> Option<(Entry, Recorded)> {
         self.suspects.lock().pop_front()
     }

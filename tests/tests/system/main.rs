@@ -8,4 +8,5 @@ mod flavours;
 mod leaving;
 mod load;
 mod outage;
+mod recovery;
 mod support;
