@@ -62,7 +62,11 @@ impl Options {
     }
 }
 
-fn list(parser: &mut lexopt::Parser, known: &[&str]) -> Result<Vec<String>, lexopt::Error> {
+/// Reads names with commas between, each of which must be known.
+pub(crate) fn list(
+    parser: &mut lexopt::Parser,
+    known: &[&str],
+) -> Result<Vec<String>, lexopt::Error> {
     let given = parser.value()?.string()?;
     let names: Vec<String> = given.split(',').map(|name| name.trim().to_owned()).collect();
     match names.iter().find(|name| !known.contains(&name.as_str())) {
