@@ -26,7 +26,7 @@ pub struct Options {
 pub const HELP: &str = "\
 cargo bench --manifest-path benches/Cargo.toml --bench remote -- [options]
 
-Needs redis-server and etcd on the PATH, and protoc to build; starts servers of its own.
+Needs redis-server, redis-cli and etcd on the PATH, and protoc to build; starts servers of its own.
 
   --rows a,b       only these rows, each with its limit: tell, buffered, full, asks, ask
   --rounds N       rounds over all rows (7)
