@@ -130,3 +130,84 @@ async fn with_faults_everywhere_each_message_is_handled_or_dead() {
     dead.sort_unstable();
     assert_eq!(dead, (0..20).map(|n| n * 10).collect::<Vec<_>>());
 }
+
+/// Processes are killed again and again while calls fail in every way: in the end each message was
+/// handled or lies in the dead letters, and the log's account adds up.
+#[tokio::test(start_paused = true)]
+async fn with_processes_dying_each_message_is_handled_or_dead() {
+    let rng = Arc::new(Mutex::new(fastrand::Rng::with_seed(seed())));
+    let (log, cluster) = (old_log(), Cluster::new());
+    let faulty = {
+        let rng = rng.clone();
+        FaultyLog::new(log.clone(), move |name| match name {
+            "now_ms" | "open" | "ensure_group" => Fault::None,
+            _ => any_fault(&mut rng.lock(), 10),
+        })
+    };
+    let sender = cluster.join(log.clone()).await;
+    let to = Destination::Service(name("adder"), 0);
+    let seen: Arc<Mutex<BTreeMap<u64, u32>>> = Arc::default();
+    // The dead conclude nothing, so what they had is kept.
+    let kept = Kept::default();
+    let handler = || {
+        let (seen, kept, rng) = (seen.clone(), kept.clone(), rng.clone());
+        intake(move |message| {
+            let value = value(&message);
+            if rng.lock().u32(..20) == 0 {
+                // It hangs, until its process dies.
+                kept.0.lock().push(message);
+                return Offered::Taken;
+            }
+            *seen.lock().entry(value).or_default() += 1;
+            let panics = value % 50 == 7;
+            message.delivery.conclude(if panics { Conclusion::Panicked } else { handled() });
+            Offered::Taken
+        })
+    };
+    let (mut alive, mut buses) = (Vec::new(), Vec::new());
+    for round in 0..12_u64 {
+        for value in 0..50 {
+            sender.buffer(&to, number(round * 50 + value)).await.unwrap();
+        }
+        while alive.len() < 3 {
+            let bus = cluster.join(Arc::new(faulty.clone())).await;
+            let reads = bus.consume_service(&name("adder"), handler()).await.unwrap();
+            buses.push(bus.clone());
+            alive.push((bus, reads));
+        }
+        let pause = rng.lock().u64(1..40);
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        let victim = rng.lock().usize(..alive.len());
+        cluster.kill(&alive.swap_remove(victim).0);
+    }
+    let stream = service_stream("adder");
+    until("all are done", async || {
+        let accounting = info(&log, &stream).await.accounting;
+        if accounting.held + accounting.delayed == 0 {
+            return true;
+        }
+        // What hangs now would hang for ever.
+        let hung = std::mem::take(&mut *kept.0.lock());
+        hung.into_iter().for_each(|message| message.delivery.conclude(handled()));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        false
+    })
+    .await;
+    let accounting = info(&log, &stream).await.accounting;
+    assert_eq!(accounting.appended, 600);
+    assert_eq!(accounting.handled + accounting.dead, 600);
+    assert_eq!(accounting.dead, dead_letters(&log, &stream).await.len() as u64);
+    let claimed: u64 = buses.iter().map(|bus| bus.stats().entries_claimed).sum();
+    assert!(claimed > 0, "only {claimed} entries were taken over");
+    let tries = seen.lock().clone();
+    // A message that hung its handler may have been concluded without having been seen again.
+    let unseen = (0..600).filter(|value| !tries.contains_key(value)).count();
+    assert!(unseen < 60, "{unseen} messages were never handled");
+    for letter in dead_letters(&log, &stream).await {
+        let (_, body) = letter.message(0).unwrap();
+        let value = u64::from_le_bytes(body[..].try_into().unwrap());
+        let reason = &letter.letter().unwrap().reason;
+        let is_guilty = value % 50 == 7 || reason.contains("its process ended");
+        assert!(is_guilty, "{value}: {reason}");
+    }
+}
