@@ -32,7 +32,7 @@ impl Load {
             tokio::spawn(async move {
                 let mut failed = Vec::new();
                 while !ends.load(SeqCst) {
-                    if caller % 2 == 0 {
+                    if caller.is_multiple_of(2) {
                         let id = told.fetch_add(1, SeqCst);
                         let tell = service.tell(Put { id, micros: 1000 }).await;
                         failed.extend(tell.err().map(|error| error.into()));
