@@ -7,7 +7,7 @@ use std::sync::{
 
 use callboard::prelude::*;
 use callboard_tests::{
-    servers::{Persistence, wait_until},
+    servers::Persistence,
     worker::{Echo, Put, Worker, WorkerProcess},
 };
 use tokio::{task::JoinHandle, time::Instant};
@@ -16,6 +16,8 @@ use crate::support::{Cluster, PATIENCE, order, sees};
 
 /// Longer than the lease's time.
 const OUTAGE: Duration = Duration::from_secs(10);
+/// For how long nodes may be missing from an etcd that is back.
+const REGISTERED_MAX: Duration = Duration::from_secs(5);
 
 /// Callers that tell and ask without a pause until they are told to end.
 struct Load {
@@ -96,17 +98,23 @@ impl Scene {
         self.system.shutdown().await.expect("the servers run");
     }
 
-    /// All are registered in etcd itself (not only in somebody's cache) within five seconds.
+    /// Looks into etcd itself (not somebody's cache) for twice the time in which all must be registered
+    /// again: leases that ran out may show their keys for a moment, so the last lack counts.
     async fn all_registered(&self, since: Instant) {
         let prefix = format!("/callboard/{}/svc/jobs/", self.cluster.name);
-        wait_until("four registrations", PATIENCE, async || {
+        let mut complete_after = Duration::MAX;
+        while since.elapsed() < REGISTERED_MAX * 2 {
             let keys = self.cluster.etcd.ctl(&["get", "--prefix", "--keys-only", &prefix]).await;
-            keys.is_ok_and(|keys| keys.lines().filter(|line| !line.is_empty()).count() == 4)
-        })
-        .await
-        .expect("they register again");
-        let took = since.elapsed();
-        assert!(took < Duration::from_secs(5), "it took {took:?}");
+            let keys = keys.unwrap_or_default();
+            if keys.lines().filter(|line| !line.is_empty()).count() < 4 {
+                complete_after = Duration::MAX;
+            } else {
+                complete_after = complete_after.min(since.elapsed());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        println!("all are registered after {complete_after:?}");
+        assert!(complete_after < REGISTERED_MAX, "it took {complete_after:?}");
     }
 }
 
@@ -119,10 +127,7 @@ async fn an_etcd_that_was_stopped_for_longer_than_the_leases_fails_no_call() {
     scene.cluster.etcd.stop();
     tokio::time::sleep(OUTAGE).await;
     scene.cluster.etcd.cont();
-    // What has ended with its lease must be gone before its return can be seen.
-    let since = Instant::now();
-    scene.all_registered(since).await;
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    scene.all_registered(Instant::now()).await;
     sees(&scene.system, "jobs", 4).await;
     scene.nothing_happened(load).await;
 }
@@ -136,9 +141,7 @@ async fn an_etcd_that_was_killed_and_came_back_fails_no_call() {
     scene.cluster.etcd.kill();
     tokio::time::sleep(OUTAGE).await;
     scene.cluster.etcd.restart().await;
-    let since = Instant::now();
-    scene.all_registered(since).await;
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    scene.all_registered(Instant::now()).await;
     sees(&scene.system, "jobs", 4).await;
     scene.nothing_happened(load).await;
 }
