@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use redis::{RedisError, Value, aio::MultiplexedConnection};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     call::Call,
@@ -31,21 +31,13 @@ impl Link {
     /// A call whose future is dropped may have been made all the same.
     pub(super) async fn run(&self, call: Call) -> Result<Value, LogError> {
         let limit = self.dial.call_timeout;
-        let mut used = None;
-        let answer = timeout(limit, self.attempt(&call, &mut used)).await;
-        answer.unwrap_or_else(|_| {
-            // Whether the network or the server is silent, nothing more is to be had from it; answers
-            // to the others' calls are then as unknown as this one.
-            if let Some(number) = used {
-                self.give_up(number);
-            }
-            Err(no_answer(&call.what(), limit))
-        })
+        let answer = timeout(limit, self.attempt(&call)).await;
+        answer.unwrap_or_else(|_| Err(no_answer(&call.what(), limit)))
     }
 
-    async fn attempt(&self, call: &Call, used: &mut Option<u64>) -> Result<Value, LogError> {
+    async fn attempt(&self, call: &Call) -> Result<Value, LogError> {
         let (number, mut connection) = self.connection().await?;
-        *used = Some(number);
+        let mut waiting = Waiting { link: self, number, since: Instant::now(), is_over: false };
         let mut answer = send(&mut connection, call).await;
         if answer.as_ref().is_err_and(has_no_script) {
             for script in script::all() {
@@ -54,6 +46,7 @@ impl Link {
             }
             answer = send(&mut connection, call).await;
         }
+        waiting.is_over = true;
         answer.map_err(|error| {
             if is_broken(&error) {
                 self.give_up(number);
@@ -80,6 +73,24 @@ impl Link {
         let mut current = self.current.lock();
         if current.as_ref().is_some_and(|(current, _)| *current == number) {
             *current = None;
+        }
+    }
+}
+
+/// A call that has no answer yet. Dropped so late, whoever's time limit it was: network or server are
+/// silent, nothing more is to be had from the connection, and answers to the others' calls are as
+/// unknown as this one.
+struct Waiting<'a> {
+    link: &'a Link,
+    number: u64,
+    since: Instant,
+    is_over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.since.elapsed() >= self.link.dial.call_timeout / 2 {
+            self.link.give_up(self.number);
         }
     }
 }

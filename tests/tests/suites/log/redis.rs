@@ -12,7 +12,12 @@ use callboard::{
     testing::log_suite::{self, GraceState, LogFactory, Setup, Timing},
 };
 use callboard_tests::servers::{Persistence, RedisServer, RedisSetup};
-use tokio::{net::TcpListener, task::JoinSet, time::Instant};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::{Instant, timeout},
+};
 
 /// Logs on one server; those of the case that limits the memory on another.
 #[derive(Debug)]
@@ -167,6 +172,70 @@ async fn a_killed_redis_ends_reads_and_is_found_again_with_what_it_acknowledged(
     let pending = log.pending_of(&stream, &consumer, 10).await.expect("it runs");
     let ids: Vec<_> = pending.iter().map(|entry| Append::Stored(entry.id)).collect();
     assert_eq!(ids, [first], "what was given out is pending still");
+}
+
+/// Forwards connections to a server. Those that it has go silent when it is told so: nothing is closed,
+/// nothing comes through, as when a network goes away.
+struct Proxy {
+    address: String,
+    generation: watch::Sender<u64>,
+    task: JoinHandle<()>,
+}
+
+impl Proxy {
+    async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let (generation, seen) = watch::channel(0);
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut seen = seen.clone();
+                seen.mark_unchanged();
+                connections.spawn(async move {
+                    let far = TcpStream::connect(("127.0.0.1", port)).await;
+                    let mut far = far.expect("the server runs");
+                    let copied = tokio::io::copy_bidirectional(&mut near, &mut far);
+                    tokio::select! {
+                        _ = copied => {}
+                        _ = seen.changed() => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        Self { address, generation, task }
+    }
+
+    fn silence(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Also when the caller's patience is shorter than the adapter's.
+#[tokio::test]
+async fn a_connection_that_went_silent_is_replaced() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::to(server.port()).await;
+    let call_timeout = Duration::from_millis(800);
+    let url = format!("redis://{}", proxy.address);
+    let options = RedisOptions { call_timeout, ..RedisOptions::new(url) };
+    let (log, stream) = (RedisLog::connect(options).await.expect("it runs"), stream("orders"));
+    for first in 1..4 {
+        recovers(&log, &stream, first).await;
+        proxy.silence();
+        let patience = call_timeout.mul_f64(0.7);
+        let silent = timeout(patience, log.append(frame(&stream, first + 1))).await;
+        assert!(silent.is_err(), "nothing comes through: {silent:?}");
+        let answer = timeout(patience, log.append(frame(&stream, first + 1))).await;
+        let answer = answer.expect("another connection").expect("it runs");
+        assert!(matches!(answer, Append::Stored(_)), "{answer:?}");
+    }
 }
 
 #[tokio::test]
