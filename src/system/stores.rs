@@ -76,8 +76,8 @@ async fn connect(_: Vec<String>, _: String) -> Result<Backends> {
         setting: setting.to_owned(),
         reason: format!(
             "callboard was built without its feature `{feature}`: build it with the feature `cluster` \
-             (which needs `protoc`; Debian: protobuf-compiler), or unset {ENV_ETCD} and {ENV_REDIS} \
-             (and leave out `.etcd(..)` and `.redis(..)`) to run embedded"
+             (which needs `protoc`; Debian: protobuf-compiler and libprotobuf-dev), or unset {ENV_ETCD} \
+             and {ENV_REDIS} (and leave out `.etcd(..)` and `.redis(..)`) to run embedded"
         ),
     })
 }
