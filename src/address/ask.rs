@@ -9,7 +9,6 @@ use std::{
 
 use futures_core::future::BoxFuture;
 use oneshot::AsyncReceiver;
-use tokio::time::Sleep;
 
 use super::{
     Addr, RemoteReply, RemoteSink,
@@ -20,8 +19,10 @@ use super::{
 use crate::{
     actor::{ActorState, HandledBy, Handlers, Shared, WireFns},
     error::{AskError, Delivery, Failure, FailureKind},
+    host,
     mailbox::{Refusal, Ticket},
     message::{Envelope, Message, NoReply, ReplyTo},
+    time::Deadline,
 };
 
 /// How long an ask waits unless it is told otherwise.
@@ -38,7 +39,9 @@ pub struct Ask<'a, A: Handlers, M: Message> {
     wrap: fn(Envelope<M>) -> A::Inbox,
     wire: fn() -> Option<WireFns<M>>,
     timeout: Duration,
-    deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Deadline,
+    /// The actor in whose handler it was asked; zero for none.
+    asked_by: u64,
     state: State<M>,
 }
 
@@ -65,7 +68,8 @@ impl<'a, A: Handlers, M: HandledBy<A>> Ask<'a, A, M> {
             wrap: M::__wrap,
             wire: M::__wire,
             timeout: ASK_TIMEOUT_DEFAULT,
-            deadline: None,
+            deadline: Deadline::new(),
+            asked_by: 0,
             state: State::New,
         }
     }
@@ -79,6 +83,21 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.clamp(ASK_TIMEOUT_BOUNDS.0, ASK_TIMEOUT_BOUNDS.1);
         self
+    }
+
+    /// Notes who waits for whom, when a handler asks by itself. An ask of a task, or of a future
+    /// with a waker of its own, holds up no handler.
+    #[inline]
+    fn begin(&mut self, shared: &Arc<Shared<A::Inbox>>, cx: &Context<'_>) -> Result<(), Failure> {
+        if !matches!(self.state, State::New) || self.asked_by != 0 {
+            return Ok(());
+        }
+        let began = host::current(cx.waker(), |asker| {
+            let asker = asker.core();
+            asker.begin_ask(&shared.core).map(|()| asker.id().to_u64())
+        });
+        self.asked_by = began.transpose()?.unwrap_or(0);
+        Ok(())
     }
 
     /// Puts the message into the mailbox, or into the line for it.
@@ -126,7 +145,7 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         cx: &mut Context<'_>,
     ) -> Poll<Outcome<M>> {
         if !matches!(self.state, State::Sent(_))
-            && let Err(failure) = self.send(shared, cx)
+            && let Err(failure) = self.begin(shared, cx).and_then(|()| self.send(shared, cx))
         {
             return Poll::Ready(Err(failure));
         }
@@ -136,9 +155,7 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
             let outcome = answer.unwrap_or(Err(NoReply::Unanswered));
             return Poll::Ready(outcome.map_err(|why| no_outcome(shared, why)));
         }
-        let timeout = self.timeout;
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(shared.timer().sleep(timeout)));
-        if deadline.as_mut().poll(cx).is_pending() {
+        if !self.deadline.has_passed(shared.timer(), self.timeout, cx) {
             return Poll::Pending;
         }
         let delivery = match self.state {
@@ -191,11 +208,27 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
     /// and the end by which the actor sees that nobody waits any more.
     #[inline]
     fn end(&mut self) {
+        self.release_asker();
+        self.deadline.end();
         let state = std::mem::replace(&mut self.state, State::New);
         if let (State::Waiting(Some(ticket), _), Place::Here(shared)) = (state, &self.addr.place) {
             shared.mailbox.leave(ticket);
         }
         self.message = None;
+    }
+
+    /// The handler that asked waits no more. When it is over already, it has noted that itself.
+    #[inline]
+    fn release_asker(&mut self) {
+        let asker = std::mem::take(&mut self.asked_by);
+        if asker != 0 {
+            host::with_current(|resident| {
+                let core = resident.core();
+                if core.id().to_u64() == asker {
+                    core.end_ask();
+                }
+            });
+        }
     }
 
     /// The outcome as the handler returned it.
@@ -252,6 +285,7 @@ impl<A: Handlers, M: Message> Future for Ask<'_, A, M> {
 impl<A: Handlers, M: Message> Drop for Ask<'_, A, M> {
     #[inline]
     fn drop(&mut self) {
+        self.release_asker();
         if let (State::Waiting(Some(ticket), _), Place::Here(shared)) =
             (&self.state, &self.addr.place)
         {

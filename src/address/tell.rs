@@ -8,7 +8,6 @@ use std::{
 };
 
 use futures_core::future::BoxFuture;
-use tokio::time::Sleep;
 
 use super::{
     Addr, RemoteSink,
@@ -19,6 +18,7 @@ use crate::{
     error::{Failure, TellError},
     mailbox::{Overflow, Refusal, Ticket},
     message::{Envelope, Message, ReplyTo},
+    time::Deadline,
 };
 
 /// How long a tell waits for room.
@@ -45,7 +45,7 @@ pub(super) struct Waiting {
     pub(super) ticket: Option<Ticket>,
     /// As the message said when it joined: room is promised for that.
     size: usize,
-    limit: Pin<Box<Sleep>>,
+    limit: Deadline,
 }
 
 // The message is never pinned.
@@ -86,7 +86,7 @@ impl<A: Handlers, M: Message> Tell<'_, A, M> {
             if may_not_wait(shared, cx) {
                 return self.refuse(refused(shared, Refusal::Full, size));
             }
-            let limit = Box::pin(shared.timer().sleep(SEND_TIMEOUT));
+            let limit = Deadline::new();
             self.state = State::Waiting(Box::new(Waiting { ticket: None, size, limit }));
         }
         let State::Waiting(waiting) = &mut self.state else {
@@ -102,7 +102,9 @@ impl<A: Handlers, M: Message> Tell<'_, A, M> {
                 shared.after_push(pushed);
                 Poll::Ready(Ok(()))
             }
-            Err(Refusal::Full) if waiting.limit.as_mut().poll(cx).is_pending() => Poll::Pending,
+            Err(Refusal::Full) if !waiting.limit.has_passed(shared.timer(), SEND_TIMEOUT, cx) => {
+                Poll::Pending
+            }
             Err(refusal) => self.refuse(refused(shared, refusal, size)),
         }
     }

@@ -77,8 +77,15 @@ impl<T> Receiver<T> {
         found
     }
 
-    /// What is left in hand, for an actor that ended.
-    pub(crate) fn take_all(&mut self) -> VecDeque<T> {
-        std::mem::take(&mut self.batch)
+    /// Puts what is left in hand back in front of the queue.
+    pub(crate) fn put_back(&mut self, mailbox: &Mailbox<T>) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let mut queue = mailbox.queue.lock();
+        self.batch.append(&mut queue.items);
+        std::mem::swap(&mut self.batch, &mut queue.items);
+        queue.bytes += std::mem::take(&mut queue.bytes_in_hand);
+        mailbox.in_hand.store(0, Ordering::Relaxed);
     }
 }

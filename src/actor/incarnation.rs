@@ -1,0 +1,230 @@
+//! One incarnation of an actor: from its `started` hook to its `stopped` hook.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::Sleep;
+
+use super::{
+    Actor, ActorState, Ctx, Shared,
+    control::{Control, Phase},
+    core::{STARTED, STOPPED},
+    ticks::Ticks,
+};
+use crate::{error::BoxError, mailbox::Receiver, time::Clock};
+
+/// Messages that an actor may handle in one poll before the next actor has its turn.
+const MESSAGES_PER_TURN: u32 = 64;
+/// CPU time that an actor may use in one poll, in nanoseconds.
+const SLICE: u64 = 500_000;
+/// A handler that takes so long without awaiting is named in the log, in nanoseconds.
+const BLOCKING: u64 = 10_000_000;
+/// One handler of so many is timed exactly.
+const SAMPLE_EVERY: u32 = 64;
+
+/// The batch in hand. Whatever ends the loop, a panic too, what is left of it goes back to where it
+/// came from.
+struct InHand<'a, I: Send + 'static> {
+    shared: &'a Shared<I>,
+    receiver: Receiver<I>,
+    turn: Turn,
+}
+
+impl<I: Send + 'static> Drop for InHand<'_, I> {
+    fn drop(&mut self) {
+        self.shared.core.count_handled(u64::from(self.turn.handled));
+        self.receiver.put_back(&self.shared.mailbox);
+    }
+}
+
+/// What one poll may still do, and what it did.
+struct Turn {
+    left: u32,
+    handled: u32,
+    /// Of all handled, for sampling.
+    count: u32,
+    /// When the slice began; zero while nobody looked.
+    began: u64,
+    /// The coarse clock at the last look.
+    last: u64,
+}
+
+/// Runs one incarnation.
+pub(super) async fn incarnation<A: Actor>(
+    shared: Arc<Shared<A::Inbox>>,
+    mut actor: A,
+    drain: Duration,
+) -> Result<(), BoxError> {
+    let control = &shared.core.control;
+    let clock = shared.timer().clock();
+    let mut hand = InHand { shared: &shared, receiver: Receiver::new(), turn: Turn::new() };
+    let mut ctx = Ctx::new(shared.clone());
+    ctx.enter(STARTED);
+    match (Abortable { inner: pin!(actor.__started(&mut ctx)), control }).await {
+        Some(started) => started?,
+        None => return Err("it was stopped before it had started".into()),
+    }
+    shared.core.waits.reset();
+    ctx.ticks = Ticks::start(A::__ticks(), shared.timer());
+    control.mark_started();
+    if control.phase() == Phase::Run {
+        control.set_state(ActorState::Running);
+    }
+    while let Some(tick) = ready(&mut hand, &mut ctx).await {
+        if let Some(index) = tick {
+            Abortable { inner: pin!(actor.__handle(A::__tick(index), &mut ctx)), control }.await;
+            shared.core.waits.reset();
+            hand.turn.left = hand.turn.left.saturating_sub(1);
+            // A timer whose handler takes as long as its period is due again at once: messages have
+            // their turn in between.
+            if hand.receiver.is_empty() {
+                hand.receiver.refill(&shared.mailbox);
+            }
+        }
+        while hand.turn.left > 0 {
+            let Some(inbox) = hand.receiver.pop(&shared.mailbox) else { break };
+            let began = hand.turn.count_one(clock);
+            if let Some(inbox) = actor.__step(inbox, &mut ctx) {
+                hand.receiver.publish_before_await(&shared.mailbox);
+                Abortable { inner: pin!(actor.__handle(inbox, &mut ctx)), control }.await;
+                shared.core.waits.reset();
+                hand.turn.last = clock.coarse();
+                if control.phase() >= Phase::Leave {
+                    break;
+                }
+            }
+            hand.turn.look_at_clock(&shared, clock, began);
+        }
+    }
+    ctx.ticks = None;
+    // What a dropped handler left behind: nobody can say how far it came.
+    drop(ctx.take_received());
+    ctx.enter(STOPPED);
+    let reason = control.reason_of_stop();
+    let hook = actor.__stopped(&mut ctx, &reason);
+    if time_limited(hook, shared.timer().sleep(drain)).await.is_none() {
+        tracing::warn!(actor = shared.name(), "the stopped hook did not end in time");
+    }
+    Ok(())
+}
+
+impl Turn {
+    fn new() -> Self {
+        Self { left: MESSAGES_PER_TURN, handled: 0, count: 0, began: 0, last: 0 }
+    }
+
+    fn begin(&mut self) {
+        self.left = MESSAGES_PER_TURN;
+        self.began = 0;
+    }
+
+    /// Counts a message. The exact time when this one is timed.
+    #[inline]
+    fn count_one(&mut self, clock: &Clock) -> u64 {
+        self.left -= 1;
+        self.handled += 1;
+        self.count = self.count.wrapping_add(1);
+        if self.count.is_multiple_of(SAMPLE_EVERY) { clock.now() } else { 0 }
+    }
+
+    /// After each message: whether it blocked its thread, and whether the slice is over.
+    #[inline]
+    fn look_at_clock<I: Send + 'static>(
+        &mut self,
+        shared: &Shared<I>,
+        clock: &Clock,
+        timed_from: u64,
+    ) {
+        let now = clock.coarse();
+        if now != self.last {
+            if now.saturating_sub(self.last) >= BLOCKING {
+                shared.core.message_blocked(Duration::from_nanos(now - self.last));
+            }
+            self.last = now;
+            shared.core.look_at_clock(now);
+        }
+        if timed_from != 0 {
+            shared.core.sample(clock.now().saturating_sub(timed_from));
+        }
+        if self.left.is_multiple_of(8) {
+            let now = clock.now();
+            if self.began == 0 {
+                self.began = now;
+            } else if now.saturating_sub(self.began) >= SLICE {
+                self.left = 0;
+            }
+        }
+    }
+}
+
+/// Waits until there is something to do: messages in the batch (`Some(None)`), a timer that is due
+/// (`Some(Some(index))`), or the end (`None`).
+async fn ready<A: Actor>(hand: &mut InHand<'_, A::Inbox>, ctx: &mut Ctx<A>) -> Option<Option<u16>> {
+    let mut has_yielded = false;
+    let InHand { shared, receiver, turn } = hand;
+    poll_fn(|cx| {
+        let phase = shared.core.control.phase();
+        if phase >= Phase::Leave {
+            return Poll::Ready(None);
+        }
+        if turn.left == 0 && !has_yielded {
+            has_yielded = true;
+            turn.begin();
+            shared.core.count_handled(u64::from(std::mem::take(&mut turn.handled)));
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if phase == Phase::Run
+            && let Some(index) = ctx.ticks.as_mut().and_then(|ticks| ticks.poll_due(cx))
+        {
+            return Poll::Ready(Some(Some(index)));
+        }
+        if !receiver.is_empty() || receiver.refill(&shared.mailbox) {
+            if has_yielded || turn.handled == 0 {
+                turn.last = shared.timer().clock().coarse();
+                shared.core.look_at_clock(turn.last);
+            }
+            return Poll::Ready(Some(None));
+        }
+        shared.core.count_handled(u64::from(std::mem::take(&mut turn.handled)));
+        shared.core.take_in_hand(0);
+        if phase == Phase::Drain {
+            return Poll::Ready(None);
+        }
+        turn.begin();
+        Poll::Pending
+    })
+    .await
+}
+
+async fn time_limited<T>(future: impl Future<Output = T>, limit: Sleep) -> Option<T> {
+    let (mut future, mut limit) = (pin!(future), pin!(limit));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => limit.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// A hook or handler that is dropped where it awaits when the actor must end: then it gives nothing.
+struct Abortable<'a, F> {
+    inner: Pin<&'a mut F>,
+    control: &'a Control,
+}
+
+impl<F: Future> Future for Abortable<'_, F> {
+    type Output = Option<F::Output>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.inner.as_mut().poll(cx) {
+            Poll::Pending if self.control.phase() == Phase::Kill => Poll::Ready(None),
+            polled => polled.map(Some),
+        }
+    }
+}
