@@ -37,7 +37,7 @@ struct InHand<'a, I: Send + 'static> {
 
 impl<I: Send + 'static> Drop for InHand<'_, I> {
     fn drop(&mut self) {
-        self.shared.core.count_handled(u64::from(self.turn.handled));
+        self.count_handled();
         self.receiver.put_back(&self.shared.mailbox);
     }
 }
@@ -48,10 +48,22 @@ struct Turn {
     handled: u32,
     /// Of all handled, for sampling.
     count: u32,
+    /// A timer was the last thing that was handled.
+    has_ticked: bool,
     /// When the slice began; zero while nobody looked.
     began: u64,
     /// The coarse clock at the last look.
     last: u64,
+}
+
+/// What can't be done at once.
+enum Next<I> {
+    /// An async handler.
+    Handle(I),
+    /// A timer is due.
+    Tick(u16),
+    /// The end.
+    End,
 }
 
 /// Runs one incarnation.
@@ -61,7 +73,6 @@ pub(super) async fn incarnation<A: Actor>(
     drain: Duration,
 ) -> Result<(), BoxError> {
     let control = &shared.core.control;
-    let clock = shared.timer().clock();
     let mut hand = InHand { shared: &shared, receiver: Receiver::new(), turn: Turn::new() };
     let mut ctx = Ctx::new(shared.clone());
     ctx.enter(STARTED);
@@ -75,31 +86,18 @@ pub(super) async fn incarnation<A: Actor>(
     if control.phase() == Phase::Run {
         control.set_state(ActorState::Running);
     }
-    while let Some(tick) = ready(&mut hand, &mut ctx).await {
-        if let Some(index) = tick {
-            Abortable { inner: pin!(actor.__handle(A::__tick(index), &mut ctx)), control }.await;
-            shared.core.waits.reset();
-            hand.turn.left = hand.turn.left.saturating_sub(1);
-            // A timer whose handler takes as long as its period is due again at once: messages have
-            // their turn in between.
-            if hand.receiver.is_empty() {
-                hand.receiver.refill(&shared.mailbox);
-            }
-        }
-        while hand.turn.left > 0 {
-            let Some(inbox) = hand.receiver.pop(&shared.mailbox) else { break };
-            let began = hand.turn.count_one(clock);
-            if let Some(inbox) = actor.__step(inbox, &mut ctx) {
+    loop {
+        let inbox = match poll_fn(|cx| hand.work(&mut actor, &mut ctx, cx)).await {
+            Next::Handle(inbox) => {
                 hand.receiver.publish_before_await(&shared.mailbox);
-                Abortable { inner: pin!(actor.__handle(inbox, &mut ctx)), control }.await;
-                shared.core.waits.reset();
-                hand.turn.last = clock.coarse();
-                if control.phase() >= Phase::Leave {
-                    break;
-                }
+                inbox
             }
-            hand.turn.look_at_clock(&shared, clock, began);
-        }
+            Next::Tick(index) => A::__tick(index),
+            Next::End => break,
+        };
+        Abortable { inner: pin!(actor.__handle(inbox, &mut ctx)), control }.await;
+        hand.turn.last = shared.timer().clock().coarse();
+        shared.core.waits.reset();
     }
     ctx.ticks = None;
     // What a dropped handler left behind: nobody can say how far it came.
@@ -113,11 +111,95 @@ pub(super) async fn incarnation<A: Actor>(
     Ok(())
 }
 
-impl Turn {
-    fn new() -> Self {
-        Self { left: MESSAGES_PER_TURN, handled: 0, count: 0, began: 0, last: 0 }
+impl<I: Send + 'static> InHand<'_, I> {
+    /// Handles what plain handlers handle, for one turn at most. Ready with what must be awaited.
+    #[inline]
+    fn work<A: Actor<Inbox = I>>(
+        &mut self,
+        actor: &mut A,
+        ctx: &mut Ctx<A>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Next<I>> {
+        let shared = self.shared;
+        let clock = shared.timer().clock();
+        let phase = shared.core.control.phase();
+        if phase >= Phase::Leave {
+            return Poll::Ready(Next::End);
+        }
+        let now = clock.coarse();
+        if now != self.turn.last {
+            self.turn.last = now;
+            shared.core.look_at_clock(now);
+        }
+        let has_ticked = std::mem::take(&mut self.turn.has_ticked);
+        if ctx.ticks.is_some()
+            && !has_ticked
+            && let Some(index) = self.poll_ticks(ctx, phase, cx)
+        {
+            return Poll::Ready(Next::Tick(index));
+        }
+        while self.turn.left > 0 {
+            let Some(inbox) = self.receiver.pop(&shared.mailbox) else {
+                if self.receiver.refill(&shared.mailbox) {
+                    continue;
+                }
+                self.count_handled();
+                shared.core.take_in_hand(0);
+                if phase == Phase::Drain {
+                    return Poll::Ready(Next::End);
+                }
+                if has_ticked && let Some(index) = self.poll_ticks(ctx, phase, cx) {
+                    return Poll::Ready(Next::Tick(index));
+                }
+                self.turn.begin();
+                return Poll::Pending;
+            };
+            let began = self.turn.count_one(clock);
+            if let Some(inbox) = actor.__step(inbox, ctx) {
+                return Poll::Ready(Next::Handle(inbox));
+            }
+            self.turn.look_at_clock(shared, clock, began);
+        }
+        self.count_handled();
+        self.turn.begin();
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
+    /// A timer that is due. One whose handler takes as long as its period is due again at once:
+    /// messages have their turn in between.
+    #[cold]
+    fn poll_ticks<A: Actor<Inbox = I>>(
+        &mut self,
+        ctx: &mut Ctx<A>,
+        phase: Phase,
+        cx: &mut Context<'_>,
+    ) -> Option<u16> {
+        let index = ctx.ticks.as_mut().filter(|_| phase == Phase::Run)?.poll_due(cx)?;
+        self.turn.has_ticked = true;
+        self.turn.left = self.turn.left.saturating_sub(1);
+        Some(index)
+    }
+
+    fn count_handled(&mut self) {
+        let handled = std::mem::take(&mut self.turn.handled);
+        self.shared.core.count_handled(u64::from(handled));
+    }
+}
+
+impl Turn {
+    fn new() -> Self {
+        Self {
+            left: MESSAGES_PER_TURN,
+            handled: 0,
+            count: 0,
+            has_ticked: false,
+            began: 0,
+            last: 0,
+        }
+    }
+
+    #[inline]
     fn begin(&mut self) {
         self.left = MESSAGES_PER_TURN;
         self.began = 0;
@@ -142,64 +224,33 @@ impl Turn {
     ) {
         let now = clock.coarse();
         if now != self.last {
-            if now.saturating_sub(self.last) >= BLOCKING {
-                shared.core.message_blocked(Duration::from_nanos(now - self.last));
-            }
-            self.last = now;
-            shared.core.look_at_clock(now);
+            self.time_went_by(shared, now);
         }
-        if timed_from != 0 {
-            shared.core.sample(clock.now().saturating_sub(timed_from));
-        }
-        if self.left.is_multiple_of(8) {
-            let now = clock.now();
-            if self.began == 0 {
-                self.began = now;
-            } else if now.saturating_sub(self.began) >= SLICE {
-                self.left = 0;
-            }
+        if self.left.is_multiple_of(8) || timed_from != 0 {
+            self.look_closely(shared, clock.now(), timed_from);
         }
     }
-}
 
-/// Waits until there is something to do: messages in the batch (`Some(None)`), a timer that is due
-/// (`Some(Some(index))`), or the end (`None`).
-async fn ready<A: Actor>(hand: &mut InHand<'_, A::Inbox>, ctx: &mut Ctx<A>) -> Option<Option<u16>> {
-    let mut has_yielded = false;
-    let InHand { shared, receiver, turn } = hand;
-    poll_fn(|cx| {
-        let phase = shared.core.control.phase();
-        if phase >= Phase::Leave {
-            return Poll::Ready(None);
+    #[cold]
+    fn time_went_by<I: Send + 'static>(&mut self, shared: &Shared<I>, now: u64) {
+        let took = now.saturating_sub(self.last);
+        if took >= BLOCKING {
+            shared.core.message_blocked(Duration::from_nanos(took));
         }
-        if turn.left == 0 && !has_yielded {
-            has_yielded = true;
-            turn.begin();
-            shared.core.count_handled(u64::from(std::mem::take(&mut turn.handled)));
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        self.last = now;
+        shared.core.look_at_clock(now);
+    }
+
+    fn look_closely<I: Send + 'static>(&mut self, shared: &Shared<I>, now: u64, timed_from: u64) {
+        if timed_from != 0 {
+            shared.core.sample(now.saturating_sub(timed_from));
         }
-        if phase == Phase::Run
-            && let Some(index) = ctx.ticks.as_mut().and_then(|ticks| ticks.poll_due(cx))
-        {
-            return Poll::Ready(Some(Some(index)));
+        if self.began == 0 {
+            self.began = now;
+        } else if now.saturating_sub(self.began) >= SLICE {
+            self.left = 0;
         }
-        if !receiver.is_empty() || receiver.refill(&shared.mailbox) {
-            if has_yielded || turn.handled == 0 {
-                turn.last = shared.timer().clock().coarse();
-                shared.core.look_at_clock(turn.last);
-            }
-            return Poll::Ready(Some(None));
-        }
-        shared.core.count_handled(u64::from(std::mem::take(&mut turn.handled)));
-        shared.core.take_in_hand(0);
-        if phase == Phase::Drain {
-            return Poll::Ready(None);
-        }
-        turn.begin();
-        Poll::Pending
-    })
-    .await
+    }
 }
 
 async fn time_limited<T>(future: impl Future<Output = T>, limit: Sleep) -> Option<T> {

@@ -59,15 +59,18 @@ impl<T> Receiver<T> {
 
     /// Swaps in what has come meanwhile. When there is nothing the mailbox is parked: the next
     /// sender wakes. Must be called with an empty batch.
+    #[inline]
     pub(crate) fn refill(&mut self, mailbox: &Mailbox<T>) -> bool {
         debug_assert!(self.batch.is_empty(), "a refill replaces the batch");
         self.since_published = 0;
         let mut queue = mailbox.queue.lock();
+        let found = !queue.items.is_empty();
+        if found {
+            std::mem::swap(&mut self.batch, &mut queue.items);
+            queue.sizes.clear();
+        }
         queue.bytes_in_hand = std::mem::take(&mut queue.bytes);
-        queue.sizes.clear();
-        std::mem::swap(&mut self.batch, &mut queue.items);
         mailbox.in_hand.store(self.batch.len(), Ordering::Relaxed);
-        let found = !self.batch.is_empty();
         queue.parked = !found;
         if !queue.waiters.is_empty() {
             let wakers = mailbox.grant(&mut queue);
