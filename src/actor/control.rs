@@ -9,6 +9,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{ActorState, StopReason, core::name_hash};
+use crate::time::Registration;
 
 /// What the loop of an actor has to do, besides handling messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +61,8 @@ struct Rare {
     last_listener: u64,
     /// Names of messages whose handlers stand outside the block.
     foreign_names: Vec<&'static str>,
+    /// The actor's place in the timer.
+    alarm: Option<Registration>,
 }
 
 impl Inner {
@@ -244,12 +247,23 @@ impl Control {
     }
 
     pub(super) fn end(&self, reason: StopReason) {
-        self.inner.lock().rare().ended = Some(reason);
+        let alarm = {
+            let mut inner = self.inner.lock();
+            inner.rare().ended = Some(reason);
+            inner.rare().alarm.take()
+        };
+        drop(alarm);
         self.set_state(ActorState::Stopped);
     }
 
     pub(super) fn ended(&self) -> Option<StopReason> {
         self.inner.lock().ended().cloned()
+    }
+
+    /// Keeps the actor's place in the timer. What it had before is given up.
+    pub(super) fn keep_alarm(&self, alarm: Registration) {
+        let before = self.inner.lock().rare().alarm.replace(alarm);
+        drop(before);
     }
 
     /// Notes the name of a message that the actor's tables do not have.

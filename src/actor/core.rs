@@ -4,6 +4,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
+    task::Waker,
     time::Duration,
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct Core {
     /// A long poll was told by the loop that saw which message it was.
     is_told: AtomicBool,
     times: OnceLock<Box<Histogram>>,
+    /// When the timer wakes it at the latest, on the clock of its host; zero when nobody asked.
+    alarm: AtomicU64,
 }
 
 /// How full a mailbox is.
@@ -88,6 +91,7 @@ impl Core {
             long_polls: AtomicU32::new(0),
             is_told: AtomicBool::new(false),
             times: OnceLock::new(),
+            alarm: AtomicU64::new(0),
         }
     }
 
@@ -138,6 +142,26 @@ impl Core {
         if let Some(slot) = self.slot() {
             self.host.wake(slot);
         }
+    }
+
+    /// Sees to it that the timer wakes this actor, whose waker this is, by that time.
+    ///
+    /// An actor that waits again and again, as one does that asks, has its alarm set once in a
+    /// while: one that comes too early does no harm. The timer moves the coarse clock before it
+    /// wakes, so an alarm that lies ahead of that clock has not gone off unseen.
+    #[inline]
+    pub(crate) fn alarm_by(&self, due: u64, waker: &Waker) {
+        let alarm = self.alarm.load(Ordering::Relaxed);
+        if alarm > due || alarm <= self.timer().clock().coarse() {
+            self.set_alarm(due, waker);
+        }
+    }
+
+    #[cold]
+    fn set_alarm(&self, due: u64, waker: &Waker) {
+        let registration = self.timer().register(due, waker.clone());
+        self.alarm.store(registration.fires, Ordering::Relaxed);
+        self.control.keep_alarm(registration);
     }
 
     /// Notes what is in hand, by the hash of its name.

@@ -189,14 +189,7 @@ impl<I: Send + 'static> InHand<'_, I> {
 
 impl Turn {
     fn new() -> Self {
-        Self {
-            left: MESSAGES_PER_TURN,
-            handled: 0,
-            count: 0,
-            has_ticked: false,
-            began: 0,
-            last: 0,
-        }
+        Self { left: MESSAGES_PER_TURN, handled: 0, count: 0, has_ticked: false, began: 0, last: 0 }
     }
 
     #[inline]

@@ -14,6 +14,7 @@ use super::{
     Addr, RemoteReply, RemoteSink,
     addr::{Place, encode_for, refused},
     tell::may_not_wait,
+    waiting::has_passed,
     with_context,
 };
 use crate::{
@@ -85,68 +86,88 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         self
     }
 
-    /// Notes who waits for whom, when a handler asks by itself. An ask of a task, or of a future
-    /// with a waker of its own, holds up no handler.
+    /// Sends it. Notes who waits for whom, when a handler asks by itself: an ask of a task, or of a
+    /// future with a waker of its own, holds up no handler.
     #[inline]
-    fn begin(&mut self, shared: &Arc<Shared<A::Inbox>>, cx: &Context<'_>) -> Result<(), Failure> {
-        if !matches!(self.state, State::New) || self.asked_by != 0 {
-            return Ok(());
-        }
-        let began = host::current(cx.waker(), |asker| {
-            let asker = asker.core();
-            asker.begin_ask(&shared.core).map(|()| asker.id().to_u64())
-        });
-        self.asked_by = began.transpose()?.unwrap_or(0);
-        Ok(())
-    }
-
-    /// Puts the message into the mailbox, or into the line for it.
-    fn send(
+    fn begin(
         &mut self,
         shared: &Arc<Shared<A::Inbox>>,
         cx: &mut Context<'_>,
     ) -> Result<(), Failure> {
-        let unsent = self.message.as_ref().expect("an ask is polled until it is ready");
-        let size = match self.state {
-            State::Waiting(_, size) => size,
-            _ => unsent.size_bytes(),
-        };
-        let (asker, answer) = oneshot::async_channel();
-        let mut asker = Some(asker);
-        let (message, wrap) = (&mut self.message, self.wrap);
-        let make = || {
-            let message = message.take().expect("a message is moved once");
-            wrap(Envelope { message, reply: asker.take().map_or(ReplyTo::NOBODY, ReplyTo::asker) })
-        };
-        let pushed = match &mut self.state {
-            State::Waiting(ticket, _) => {
-                shared.mailbox.push_or_wait(size, ticket, cx.waker(), make)
+        if self.deadline.begin(shared.timer(), self.timeout) {
+            let due = self.deadline.at();
+            let began = host::current(cx.waker(), |asker| {
+                let core = asker.core();
+                core.begin_ask(&shared.core).map(|()| {
+                    core.alarm_by(due, cx.waker());
+                    core.id().to_u64()
+                })
+            });
+            match began {
+                Some(asker) => self.asked_by = asker?,
+                None => self.deadline.wait(shared.timer(), cx.waker()),
             }
-            _ => shared.mailbox.try_push(size, make),
-        };
+        }
+        let size = self.message.as_ref().expect("an ask is polled until it is ready").size_bytes();
+        let (asker, answer) = oneshot::async_channel();
+        let (message, wrap) = (&mut self.message, self.wrap);
+        let pushed = shared.mailbox.try_push(size, || {
+            let message = message.take().expect("a message is moved once");
+            wrap(Envelope { message, reply: ReplyTo::asker(asker) })
+        });
         match pushed {
             Ok(pushed) => {
                 shared.after_push(pushed);
                 self.state = State::Sent(answer);
                 Ok(())
             }
-            Err(Refusal::Full) if matches!(self.state, State::Waiting(..)) => Ok(()),
             Err(Refusal::Full) if !may_not_wait(shared, cx) => {
                 self.state = State::Waiting(None, size);
-                self.send(shared, cx)
+                self.push_or_wait(shared, cx)
             }
             Err(refusal) => Err(refused(shared, refusal, size)),
         }
     }
 
+    /// Uses its place in the line, or takes one.
+    #[cold]
+    fn push_or_wait(
+        &mut self,
+        shared: &Arc<Shared<A::Inbox>>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        let State::Waiting(ticket, size) = &mut self.state else { return Ok(()) };
+        let size = *size;
+        let (asker, answer) = oneshot::async_channel();
+        let (message, wrap) = (&mut self.message, self.wrap);
+        let pushed = shared.mailbox.push_or_wait(size, ticket, cx.waker(), || {
+            let message = message.take().expect("a message is moved once");
+            wrap(Envelope { message, reply: ReplyTo::asker(asker) })
+        });
+        match pushed {
+            Ok(pushed) => {
+                shared.after_push(pushed);
+                self.state = State::Sent(answer);
+                Ok(())
+            }
+            Err(Refusal::Full) => Ok(()),
+            Err(refusal) => Err(refused(shared, refusal, size)),
+        }
+    }
+
+    #[inline]
     fn poll_here(
         &mut self,
         shared: &Arc<Shared<A::Inbox>>,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome<M>> {
-        if !matches!(self.state, State::Sent(_))
-            && let Err(failure) = self.begin(shared, cx).and_then(|()| self.send(shared, cx))
-        {
+        let is_new = matches!(self.state, State::New);
+        let sent = match self.state {
+            State::Sent(_) => Ok(()),
+            State::New => self.begin(shared, cx),
+            _ => self.push_or_wait(shared, cx),
+        };
+        if let Err(failure) = sent {
             return Poll::Ready(Err(failure));
         }
         if let State::Sent(answer) = &mut self.state
@@ -155,7 +176,17 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
             let outcome = answer.unwrap_or(Err(NoReply::Unanswered));
             return Poll::Ready(outcome.map_err(|why| no_outcome(shared, why)));
         }
-        if !self.deadline.has_passed(shared.timer(), self.timeout, cx) {
+        if is_new { Poll::Pending } else { self.poll_late(shared, cx) }
+    }
+
+    /// Looks at the deadline, when something else than the answer has come.
+    #[cold]
+    fn poll_late(
+        &mut self,
+        shared: &Arc<Shared<A::Inbox>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome<M>> {
+        if !has_passed(&mut self.deadline, shared.timer(), self.timeout, cx) {
             return Poll::Pending;
         }
         let delivery = match self.state {

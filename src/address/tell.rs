@@ -12,6 +12,7 @@ use futures_core::future::BoxFuture;
 use super::{
     Addr, RemoteSink,
     addr::{Place, encode_for, refused},
+    waiting::has_passed,
 };
 use crate::{
     actor::{HandledBy, Handlers, Shared, WireFns},
@@ -102,7 +103,9 @@ impl<A: Handlers, M: Message> Tell<'_, A, M> {
                 shared.after_push(pushed);
                 Poll::Ready(Ok(()))
             }
-            Err(Refusal::Full) if !waiting.limit.has_passed(shared.timer(), SEND_TIMEOUT, cx) => {
+            Err(Refusal::Full)
+                if !has_passed(&mut waiting.limit, shared.timer(), SEND_TIMEOUT, cx) =>
+            {
                 Poll::Pending
             }
             Err(refusal) => self.refuse(refused(shared, refusal, size)),

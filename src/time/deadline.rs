@@ -1,13 +1,8 @@
-use std::{
-    cell::RefCell,
-    task::{Context, Waker},
-    time::Duration,
-};
+use std::{cell::RefCell, task::Waker, time::Duration};
 
 use super::{
-    Timer,
+    Registration, Timer,
     clock::{TICK, nanoseconds},
-    timer::Registration,
 };
 
 /// Below this the exact clock says when the waiting began.
@@ -45,24 +40,12 @@ impl Deadline {
         Self { at: 0, held: None }
     }
 
-    /// Whether it has passed; if not, `cx` is woken when it does. `timeout` counts from the first
-    /// call.
-    pub(crate) fn has_passed(
-        &mut self,
-        timer: &Timer,
-        timeout: Duration,
-        cx: &Context<'_>,
-    ) -> bool {
-        if self.at == 0 {
-            self.begin(timer, timeout);
-        } else if timer.clock().now() >= self.at {
-            return true;
+    /// Begins the waiting. False when it had begun before.
+    #[inline]
+    pub(crate) fn begin(&mut self, timer: &Timer, timeout: Duration) -> bool {
+        if self.at != 0 {
+            return false;
         }
-        self.wait(timer, cx.waker());
-        false
-    }
-
-    fn begin(&mut self, timer: &Timer, timeout: Duration) {
         let clock = timer.clock();
         let start = if timeout < EXACT_BELOW || clock.is_exact() {
             clock.now()
@@ -71,9 +54,22 @@ impl Deadline {
             clock.coarse() + nanoseconds(TICK)
         };
         self.at = start.saturating_add(nanoseconds(timeout));
+        true
     }
 
-    fn wait(&mut self, timer: &Timer, waker: &Waker) {
+    /// When it passes, on the timer's clock; zero before it has begun.
+    #[inline]
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Whether it has begun and passed.
+    pub(crate) fn has_passed(&self, timer: &Timer) -> bool {
+        self.at != 0 && timer.clock().now() >= self.at
+    }
+
+    /// Sees to it that the timer wakes a task by then.
+    pub(crate) fn wait(&mut self, timer: &Timer, waker: &Waker) {
         let identity = (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr());
         let fits = |held: &Held| {
             held.waker == identity
@@ -151,9 +147,13 @@ mod tests {
     }
 
     async fn passes(deadline: &mut Deadline, timer: &Timer, timeout: Duration) {
-        poll_fn(|cx| match deadline.has_passed(timer, timeout, cx) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        deadline.begin(timer, timeout);
+        poll_fn(|cx| {
+            if deadline.has_passed(timer) {
+                return Poll::Ready(());
+            }
+            deadline.wait(timer, cx.waker());
+            Poll::Pending
         })
         .await;
     }
@@ -174,8 +174,8 @@ mod tests {
         let timer = timer();
         let start = Instant::now();
         let mut long = Deadline::new();
-        poll_fn(|cx| Poll::Ready(assert!(!long.has_passed(&timer, Duration::from_secs(30), cx))))
-            .await;
+        long.begin(&timer, Duration::from_secs(30));
+        poll_fn(|cx| Poll::Ready(long.wait(&timer, cx.waker()))).await;
         drop(long);
         passes(&mut Deadline::new(), &timer, Duration::from_millis(10)).await;
         assert!(start.elapsed() < Duration::from_millis(20));
@@ -194,8 +194,8 @@ mod tests {
         let waker = Waker::from(count.clone());
         for _ in 0..1000 {
             let mut deadline = Deadline::new();
-            let cx = Context::from_waker(&waker);
-            assert!(!deadline.has_passed(&timer, Duration::from_secs(1), &cx));
+            assert!(deadline.begin(&timer, Duration::from_secs(1)));
+            deadline.wait(&timer, &waker);
             deadline.end();
         }
         tokio::time::sleep(Duration::from_secs(2)).await;

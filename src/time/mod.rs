@@ -14,4 +14,4 @@ mod wheel;
 pub(crate) use clock::Clock;
 pub(crate) use deadline::Deadline;
 pub use duration::{DurationError, parse_duration};
-pub(crate) use timer::Timer;
+pub(crate) use timer::{Registration, Timer};

@@ -39,12 +39,12 @@ struct Inner {
 
 /// A waker among those that wait.
 #[derive(Debug)]
-pub(super) struct Registration {
+pub(crate) struct Registration {
     timer: Timer,
     shard: usize,
     key: Key,
     /// When it is woken at the latest, in nanoseconds.
-    pub(super) fires: u64,
+    pub(crate) fires: u64,
 }
 
 impl Timer {
@@ -73,7 +73,7 @@ impl Timer {
     }
 
     /// Notes whom to wake, at `due` nanoseconds or somewhat before.
-    pub(super) fn register(&self, due: u64, waker: Waker) -> Registration {
+    pub(crate) fn register(&self, due: u64, waker: Waker) -> Registration {
         let shard = shard();
         let now = self.clock().coarse() / TICK_OF_WHEEL;
         let (key, tick) =
@@ -132,8 +132,9 @@ async fn drive(timer: Weak<Inner>, clock: Arc<Clock>) {
     let (mut idle, mut wakers) = (0, Vec::new());
     loop {
         let Some(inner) = timer.upgrade() else { return };
-        let next = Timer(inner).fire(&mut wakers);
+        // The coarse clock first: whoever is woken sees a time that is not before its own.
         let goes = clock.tick(&mut idle);
+        let next = Timer(inner).fire(&mut wakers);
         let wait = next.map(|next| Duration::from_nanos(next.saturating_sub(clock.now())));
         let wait = match (goes, wait) {
             (true, Some(wait)) => Some(wait.min(TICK)),
