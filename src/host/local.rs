@@ -9,6 +9,7 @@ use super::{HostShared, Resident, Slot, Tenant, run_queue::RunQueue};
 
 /// The side of a host that its own thread sees.
 pub(super) struct Local {
+    id: u64,
     pub(super) shared: Arc<HostShared>,
     pub(super) queue: RefCell<RunQueue>,
     /// Those who came from this thread and were not taken in yet.
@@ -39,6 +40,7 @@ impl Local {
     /// The local side of a host, known to its thread from now on.
     pub(super) fn enter(shared: Arc<HostShared>) -> Rc<Self> {
         let local = Rc::new(Self {
+            id: shared.id(),
             shared,
             queue: RefCell::new(RunQueue::new()),
             arrivals: RefCell::default(),
@@ -55,11 +57,11 @@ impl Local {
 
     /// Forgets it.
     pub(super) fn exit(&self) {
-        let id = self.shared.id();
+        let id = self.id;
         // A thread that ends has no locals any more: `try_with`.
         let left = HOSTS.try_with(|hosts| {
             let mut hosts = hosts.borrow_mut();
-            let at = hosts.iter().position(|local| local.shared.id() == id);
+            let at = hosts.iter().position(|local| local.id == id);
             at.map(|at| hosts.swap_remove(at))
         });
         drop(left);
@@ -74,10 +76,15 @@ impl Local {
         self.be_polled();
     }
 
+    #[inline]
     fn be_polled(&self) {
         if !self.is_due.replace(true) {
-            self.task.borrow().wake_by_ref();
+            self.wake_task();
         }
+    }
+
+    fn wake_task(&self) {
+        self.task.borrow().wake_by_ref();
     }
 
     pub(super) fn new_slot(&self) -> Slot {
@@ -127,7 +134,7 @@ impl Local {
 fn with_local<R>(host: u64, with: impl FnOnce(&Local) -> R) -> Option<R> {
     let found = HOSTS.try_with(|hosts| {
         let hosts = hosts.try_borrow().ok()?;
-        hosts.iter().find(|local| local.shared.id() == host).map(|local| with(local))
+        hosts.iter().find(|local| local.id == host).map(|local| with(local))
     });
     found.ok().flatten()
 }

@@ -94,8 +94,8 @@ impl RunQueue {
         }
         let at = *state as usize;
         *state |= QUEUED;
-        let group = &mut self.groups[at];
-        if group.due.is_empty() {
+        let Some(group) = self.groups.get_mut(at) else { return };
+        if self.ready & (1 << at) == 0 {
             self.ready |= 1 << at;
             // Whoever had nothing to do does not save it up.
             group.virtual_time = group.virtual_time.max(self.floor);

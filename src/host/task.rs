@@ -35,7 +35,8 @@ pub(crate) struct HostTask {
 }
 
 enum Next {
-    Poll(Slot),
+    /// This one; whether CPU time has to be counted by group.
+    Poll(Slot, bool),
     Wait,
     Close,
 }
@@ -54,31 +55,25 @@ impl HostTask {
     }
 
     fn turn(&mut self, local: &Local, cx: &mut Context<'_>) -> Poll<()> {
-        let shared = self.shared.clone();
-        let clock = shared.timer().clock();
+        let clock = local.shared.timer().clock();
         clock.look();
         let start = clock.coarse();
         let (mut last, mut polls) = (start, 0);
         // The exact time, where shares have to be counted; zero where nobody looked.
         let mut exact = 0;
         loop {
-            let slot = match self.next(local) {
-                Next::Poll(slot) => slot,
+            let (slot, has_shares) = match self.next(local) {
+                Next::Poll(slot, has_shares) => (slot, has_shares),
                 Next::Wait => {
                     local.is_due.set(false);
                     return Poll::Pending;
                 }
                 Next::Close => return Poll::Ready(()),
             };
-            let has_shares = local.queue.borrow().has_groups();
-            if has_shares && exact == 0 {
-                exact = clock.now();
-            }
-            self.poll_tenant(local, slot);
             if has_shares {
-                let now = clock.now();
-                local.queue.borrow_mut().charge(slot, now - exact);
-                exact = now;
+                self.poll_within_share(local, slot, &mut exact);
+            } else {
+                self.poll_tenant(local, slot);
             }
             let now = clock.coarse();
             if now != last {
@@ -103,10 +98,11 @@ impl HostTask {
             if let Some(arrivals) = local.take_arrivals() {
                 arrivals.into_iter().for_each(|(slot, tenant)| self.move_in(slot, tenant));
             }
-            let due = local.queue.borrow_mut().pop();
-            if let Some(slot) = due {
-                return Next::Poll(slot);
+            let mut queue = local.queue.borrow_mut();
+            if let Some(slot) = queue.pop() {
+                return Next::Poll(slot, queue.has_groups());
             }
+            drop(queue);
             let shared = &self.shared;
             if !self.spin.find(shared.timer().clock(), || shared.has_mail()) && shared.park() {
                 return Next::Wait;
@@ -165,6 +161,18 @@ impl HostTask {
         self.tenants[at] = Some(tenant);
     }
 
+    #[cold]
+    fn poll_within_share(&mut self, local: &Local, slot: Slot, exact: &mut u64) {
+        let clock = local.shared.timer().clock();
+        if *exact == 0 {
+            *exact = clock.now();
+        }
+        self.poll_tenant(local, slot);
+        let now = clock.now();
+        local.queue.borrow_mut().charge(slot, now - *exact);
+        *exact = now;
+    }
+
     #[inline]
     fn poll_tenant(&mut self, local: &Local, slot: Slot) {
         // A wake-up may name a slot whose tenant has ended; one too many is harmless.
@@ -217,10 +225,6 @@ impl HostTask {
             }
         }
     }
-
-    fn local(&mut self) -> Rc<Local> {
-        self.local.get_or_insert_with(|| Local::enter(self.shared.clone())).clone()
-    }
 }
 
 impl Drop for HostTask {
@@ -250,7 +254,7 @@ impl Future for HostTask {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let local = this.local();
+        let local = this.local.take().unwrap_or_else(|| Local::enter(this.shared.clone()));
         local.is_due.set(true);
         if !local.task.borrow().will_wake(cx.waker()) {
             this.shared.set_task(cx.waker());
@@ -264,6 +268,7 @@ impl Future for HostTask {
         if polled.is_ready() {
             this.evict_all(&local);
         }
+        this.local = Some(local);
         polled
     }
 }
