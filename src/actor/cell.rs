@@ -103,6 +103,9 @@ async fn live<A: Actor, F: Fn() -> A>(
     let mut is_first = true;
     loop {
         let ended = incarnation::<A, F>(shared, factory, options, receiver, ctx, &mut drain).await;
+        if let Ended::Panicked(text) = &ended {
+            observe_panic(shared, ctx.in_hand(), text);
+        }
         let failure = match ended {
             // It is to be built again, unless somebody else told it to stop meanwhile.
             Ended::Stopped if control.phase() == Phase::Leave => BY_ITSELF.to_owned(),
@@ -161,8 +164,16 @@ async fn prepare<A: Actor>(
         Ok(Some(Ok(()))) => Ok(()),
         Ok(Some(Err(error))) => Err(StopReason::StartFailed(error.to_string())),
         Ok(None) => Err(reason_of_stop(&shared.control)),
-        Err(panic) => Err(StopReason::StartFailed(panic_text(&*panic))),
+        Err(panic) => {
+            let text = panic_text(&*panic);
+            observe_panic(shared, "before its start", &text);
+            Err(StopReason::StartFailed(text))
+        }
     }
+}
+
+fn observe_panic<I: Send + 'static>(shared: &Shared<I>, handling: &str, text: &str) {
+    shared.host().observer().tell(|observer| observer.panicked(shared.name(), handling, text));
 }
 
 /// Tells of a failure: the sender of the message in hand, if it came from another process, and the

@@ -147,4 +147,8 @@ impl<I: Send + 'static> Resident for Shared<I> {
     fn leave(&self) {
         self.request_stop(StopReason::Shutdown, None);
     }
+
+    fn name(&self) -> &str {
+        self.name()
+    }
 }

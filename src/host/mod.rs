@@ -7,9 +7,12 @@
 //! to a list under a mutex. The host sets `parked` in the critical section in which it found that
 //! list empty, so whoever finds `parked` wakes the host's task.
 
+mod observer;
 mod remote;
 mod run_queue;
 mod task;
 
+#[cfg(feature = "testing")]
+pub(crate) use observer::Observer;
 pub(crate) use remote::{HostShared, Resident, Slot, Tenant};
 pub(crate) use task::HostTask;

@@ -13,7 +13,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::run_queue::wake_local;
+use super::{observer::ObserverSlot, run_queue::wake_local};
 use crate::time::Timer;
 
 /// A place in a host.
@@ -31,6 +31,8 @@ pub(crate) struct Tenant {
 pub(crate) trait Resident: Send + Sync {
     /// The system shuts down.
     fn leave(&self);
+    /// Its name, for whoever observes the host.
+    fn name(&self) -> &str;
 }
 
 /// Makes a tenant on the host's thread, once its slot is known.
@@ -48,6 +50,7 @@ pub(crate) struct HostShared {
     emptied: Notify,
     /// What the system above wants its actors to find.
     extension: OnceLock<Weak<dyn Any + Send + Sync>>,
+    observer: ObserverSlot,
 }
 
 #[derive(Default)]
@@ -81,6 +84,7 @@ impl HostShared {
             tenants: AtomicUsize::new(0),
             emptied: Notify::new(),
             extension: OnceLock::new(),
+            observer: ObserverSlot::default(),
         })
     }
 
@@ -90,6 +94,10 @@ impl HostShared {
 
     pub(crate) fn timer(&self) -> &Timer {
         &self.timer
+    }
+
+    pub(crate) fn observer(&self) -> &ObserverSlot {
+        &self.observer
     }
 
     /// How many live here or are on their way.

@@ -105,7 +105,8 @@ impl HostTask {
     fn poll_tenant(&mut self, slot: Slot) {
         // A wake-up may name a slot whose tenant has ended; one too many is harmless.
         let Some(Some(tenant)) = self.tenants.get_mut(slot.0 as usize) else { return };
-        let Tenant { future, waker, .. } = tenant;
+        let Tenant { future, waker, resident } = tenant;
+        self.shared.observer().tell(|observer| observer.polled(resident.name()));
         let mut cx = Context::from_waker(waker);
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
         match polled {
