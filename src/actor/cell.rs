@@ -166,7 +166,7 @@ where
                         }
                         Ok(Poll::Ready(Ok(()))) => Ended::Stopped,
                         Ok(Poll::Ready(Err(error))) => Ended::StartFailed(error.to_string()),
-                        Err(panic) => Ended::Panicked(panic_text(&*panic)),
+                        Err(panic) => panicked(this.shared, &*panic),
                     };
                     // Before anything is decided: what is in hand goes back to the mailbox.
                     if catch_unwind(AssertUnwindSafe(|| this.life.set(None))).is_err() {
@@ -219,7 +219,7 @@ where
         let mut this = self.project();
         this.shared.core.take_in_hand(const { name_hash(STARTED) });
         let actor = catch_unwind(AssertUnwindSafe(|| (this.factory)()))
-            .map_err(|panic| Ended::Panicked(panic_text(&*panic)))?;
+            .map_err(|panic| panicked(this.shared, &*panic))?;
         let life = (this.make)(this.shared.clone(), actor, this.options.get().drain);
         this.life.set(Some(life));
         Ok(())
@@ -245,7 +245,11 @@ where
                     return Poll::Pending;
                 }
                 Ok(Poll::Ready(outcome)) => outcome,
-                Err(panic) => Err(panic_text(&*panic).into()),
+                Err(panic) => {
+                    let text = panic_text(&*panic);
+                    observe_panic(&shared, "before its start", &text);
+                    Err(text.into())
+                }
             };
             rare.preparing = None;
             return Poll::Ready(match outcome {
@@ -396,6 +400,16 @@ fn end<I: Send + 'static>(shared: &Shared<I>, reason: StopReason) {
             tracing::error!(actor = shared.name(), "a message panicked while it was dropped");
         }
     }
+}
+
+fn panicked<I: Send + 'static>(shared: &Shared<I>, panic: &(dyn Any + Send)) -> Ended {
+    let text = panic_text(panic);
+    observe_panic(shared, shared.core.in_hand().unwrap_or_default(), &text);
+    Ended::Panicked(text)
+}
+
+fn observe_panic<I: Send + 'static>(shared: &Shared<I>, handling: &str, text: &str) {
+    shared.host().observer().tell(|observer| observer.panicked(shared.name(), handling, text));
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

@@ -10,6 +10,7 @@
 
 mod group;
 mod local;
+mod observer;
 mod remote;
 mod run_queue;
 mod spin;
@@ -17,5 +18,7 @@ mod task;
 
 pub(crate) use group::GroupKey;
 pub(crate) use local::{current, with_current};
+#[cfg(feature = "testing")]
+pub(crate) use observer::Observer;
 pub(crate) use remote::{HostOptions, HostShared, Resident, Slot, Tenant};
 pub(crate) use task::HostTask;

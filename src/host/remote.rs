@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use super::{
     GroupKey,
     local::{arrive_local, wake_local},
+    observer::ObserverSlot,
 };
 use crate::{actor::Core, time::Timer};
 
@@ -71,6 +72,7 @@ pub(crate) struct HostShared {
     emptied: Notify,
     /// What the system above wants its actors to find.
     extension: OnceLock<Weak<dyn Any + Send + Sync>>,
+    observer: ObserverSlot,
 }
 
 /// The hosts of this process: whoever follows who waits for whom may come from one to another.
@@ -115,6 +117,7 @@ impl HostShared {
             residents: Mutex::new(Vec::new()),
             emptied: Notify::new(),
             extension: OnceLock::new(),
+            observer: ObserverSlot::default(),
         });
         HOSTS.lock().insert(host.id, Arc::downgrade(&host));
         host
@@ -137,6 +140,10 @@ impl HostShared {
     #[inline]
     pub(crate) fn timer(&self) -> &Timer {
         &self.timer
+    }
+
+    pub(crate) fn observer(&self) -> &ObserverSlot {
+        &self.observer
     }
 
     /// How many live here or are on their way.

@@ -178,6 +178,9 @@ impl HostTask {
         // A wake-up may name a slot whose tenant has ended; one too many is harmless.
         let Some(Some(tenant)) = self.tenants.get_mut(slot.0 as usize) else { return };
         let Tenant { future, waker, resident, .. } = tenant;
+        self.shared.observer().tell(|observer| {
+            observer.polled(resident.as_ref().map_or("", |resident| resident.core().name()));
+        });
         local.set_current(resident.take(), waker.data().addr());
         let mut cx = Context::from_waker(waker);
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));

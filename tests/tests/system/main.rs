@@ -5,6 +5,7 @@ mod behaviour;
 mod carried;
 mod contract;
 mod flavours;
+mod kit;
 mod leaving;
 mod load;
 mod outage;
