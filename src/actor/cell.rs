@@ -67,6 +67,9 @@ impl<A: Actor, F> Drop for Newcomer<A, F> {
     }
 }
 
+/// What a poll of an incarnation gave, or its panic.
+type Polled = Result<Poll<Result<(), BoxError>>, Box<dyn Any + Send>>;
+
 /// How an incarnation ended.
 enum Ended {
     /// It was stopped, or stopped itself.
@@ -150,16 +153,51 @@ where
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.as_mut().project();
+        if !this.shared.core.control.is_signalled()
+            && this.rare.is_none()
+            && let Some(life) = this.life.as_pin_mut()
+        {
+            return match catch_unwind(AssertUnwindSafe(|| life.poll(cx))) {
+                Ok(Poll::Pending) => Poll::Pending,
+                polled => self.poll_on(Some(polled), cx),
+            };
+        }
+        self.poll_on(None, cx)
+    }
+}
+
+impl<A, F, M, L> Cell<A, F, M, L>
+where
+    A: Actor,
+    F: Fn() -> A,
+    M: Fn(Arc<Shared<A::Inbox>>, A, Duration) -> L,
+    L: Future<Output = Result<(), BoxError>>,
+{
+    /// All but the common case: a stop, a restart, the end of an incarnation (`polled`, if it was
+    /// polled already).
+    #[cold]
+    #[inline(never)]
+    fn poll_on(
+        mut self: Pin<&mut Self>,
+        mut polled: Option<Polled>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         loop {
             let mut this = self.as_mut().project();
-            if let Some(request) = this.shared.core.control.take_signal() {
+            if polled.is_none()
+                && let Some(request) = this.shared.core.control.take_signal()
+            {
                 begin_stop(this.shared, this.options, this.rare, &request);
             }
             let step = match this.life.as_mut().as_pin_mut() {
                 Some(life) => {
-                    let ended = match catch_unwind(AssertUnwindSafe(|| life.poll(cx))) {
+                    let polled = polled
+                        .take()
+                        .unwrap_or_else(|| catch_unwind(AssertUnwindSafe(|| life.poll(cx))));
+                    let ended = match polled {
                         Ok(Poll::Pending) => {
-                            if this.rare.is_some() && keep_time(this.shared, this.rare, cx) {
+                            if keep_time(this.shared, this.rare, cx) {
                                 continue;
                             }
                             return Poll::Pending;
@@ -185,15 +223,7 @@ where
             }
         }
     }
-}
 
-impl<A, F, M, L> Cell<A, F, M, L>
-where
-    A: Actor,
-    F: Fn() -> A,
-    M: Fn(Arc<Shared<A::Inbox>>, A, Duration) -> L,
-    L: Future<Output = Result<(), BoxError>>,
-{
     /// Takes a step. Why the actor has ended, if it has.
     fn take(mut self: Pin<&mut Self>, mut step: Step) -> Option<StopReason> {
         loop {

@@ -177,6 +177,12 @@ impl Control {
         self.request()
     }
 
+    /// Whether a request came that was not taken yet.
+    #[inline]
+    pub(super) fn is_signalled(&self) -> bool {
+        self.signalled.load(Ordering::Relaxed)
+    }
+
     /// The request that stands.
     pub(super) fn request(&self) -> Option<StopRequest> {
         self.inner.lock().request().cloned()

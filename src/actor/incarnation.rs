@@ -139,21 +139,10 @@ impl<I: Send + 'static> InHand<'_, I> {
             return Poll::Ready(Next::Tick(index));
         }
         while self.turn.left > 0 {
-            let Some(inbox) = self.receiver.pop(&shared.mailbox) else {
-                if self.receiver.refill(&shared.mailbox) {
-                    continue;
-                }
-                self.count_handled();
-                shared.core.take_in_hand(0);
-                if phase == Phase::Drain {
-                    return Poll::Ready(Next::End);
-                }
-                if has_ticked && let Some(index) = self.poll_ticks(ctx, phase, cx) {
-                    return Poll::Ready(Next::Tick(index));
-                }
-                self.turn.begin();
-                return Poll::Pending;
-            };
+            if self.receiver.is_empty() && !self.receiver.refill(&shared.mailbox) {
+                return self.idle(ctx, phase, has_ticked, cx);
+            }
+            let Some(inbox) = self.receiver.pop(&shared.mailbox) else { continue };
             let began = self.turn.count_one(clock);
             if let Some(inbox) = actor.__step(inbox, ctx) {
                 return Poll::Ready(Next::Handle(inbox));
@@ -163,6 +152,27 @@ impl<I: Send + 'static> InHand<'_, I> {
         self.count_handled();
         self.turn.begin();
         cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// There are no messages, and the mailbox is parked.
+    #[inline]
+    fn idle<A: Actor<Inbox = I>>(
+        &mut self,
+        ctx: &mut Ctx<A>,
+        phase: Phase,
+        has_ticked: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Next<I>> {
+        self.count_handled();
+        self.shared.core.take_in_hand(0);
+        if phase == Phase::Drain {
+            return Poll::Ready(Next::End);
+        }
+        if has_ticked && let Some(index) = self.poll_ticks(ctx, phase, cx) {
+            return Poll::Ready(Next::Tick(index));
+        }
+        self.turn.begin();
         Poll::Pending
     }
 
