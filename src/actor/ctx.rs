@@ -73,12 +73,12 @@ impl<A: Handlers> Ctx<A> {
     #[doc(hidden)]
     #[inline]
     pub fn open<M: Message>(&mut self, envelope: Envelope<M>) -> Option<(M, Replying<M>)> {
-        let Envelope { message, mut reply } = envelope;
+        let Envelope { message, reply } = envelope;
         self.shared.core.take_in_hand(const { name_hash(M::NAME) });
         if reply.is_abandoned() || (self.received.is_some() && !self.begin_received()) {
             return None;
         }
-        Some((message, Replying::new(reply.take())))
+        Some((message, Replying::new(reply.into_asker())))
     }
 
     /// Notes that a handler begins; false when its sender took the message back, or it is late.

@@ -21,7 +21,10 @@ impl<M: Message> Replying<M> {
     /// Tells whoever waits what the handler returned.
     #[inline]
     pub fn finish<A: Handlers>(mut self, ctx: &mut Ctx<A>, outcome: M::Outcome) {
-        match self.0.take() {
+        let asker = self.0.take();
+        // Nothing is left in it to be dropped.
+        std::mem::forget(self);
+        match asker {
             Some(asker) => crate::message::send(Some(asker), Ok(outcome)),
             None => {
                 if let Some(received) = ctx.take_received() {

@@ -105,7 +105,7 @@ impl<M: Message> Handlers for ProbeActor<M> {
     fn __step(&mut self, inbox: ProbeInbox<M>, ctx: &mut Ctx<Self>) -> Option<ProbeInbox<M>> {
         match inbox {
             ProbeInbox::Message(Envelope { message, mut reply }) => {
-                let asker = reply.take();
+                let asker = reply.into_asker();
                 let is_asked = asker.is_some();
                 let reply = asker.map_or(ReplyTo::NOBODY, ReplyTo::asker);
                 if let Some((message, replying)) = ctx.open(Envelope { message, reply }) {
