@@ -4,7 +4,7 @@ use std::{
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     task::Wake,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -87,15 +87,21 @@ impl<I: Send + 'static> Shared<I> {
         if pushed.wake {
             self.wake_actor();
         }
-        if pushed.displaced.is_some() {
+        if !pushed.displaced.is_empty() {
             self.displaced(pushed.displaced);
         }
     }
 
     #[cold]
-    fn displaced(&self, message: Option<I>) {
-        tracing::warn!(actor = self.name(), "a full mailbox dropped its oldest message");
-        drop(message);
+    fn displaced(&self, messages: Vec<I>) {
+        if let Some(count) = self.mailbox.displaced_to_tell(Instant::now()) {
+            tracing::warn!(
+                actor = self.name(),
+                messages = count,
+                "a full mailbox dropped its oldest messages"
+            );
+        }
+        crate::message::displace(messages);
     }
 
     pub(crate) fn state(&self) -> ActorState {

@@ -183,7 +183,7 @@ impl<A: Handlers> Addr<A> {
     }
 }
 
-fn elsewhere(option: &str, target: &str) -> Failure {
+pub(super) fn elsewhere(option: &str, target: &str) -> Failure {
     FailureKind::Unsupported {
         option: format!("`{option}`"),
         target: format!("{target}, which lives in another process"),

@@ -8,7 +8,7 @@ mod traits;
 
 pub(crate) use delivery::Place;
 pub use delivery::{Conclusion, DeliverySink, RemoteDelivery};
-pub(crate) use envelope::send;
 #[doc(hidden)]
 pub use envelope::{Envelope, NoReply, ReplyTo};
+pub(crate) use envelope::{displace, send};
 pub use traits::{Message, Wire};
