@@ -13,7 +13,9 @@ pub(crate) use std::sync::atomic::AtomicUsize;
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::AtomicUsize;
 #[cfg(loom)]
-pub(crate) use model::{Mutex, with_mutant};
+pub(crate) use model::Mutex;
+#[cfg(all(test, loom))]
+pub(crate) use model::with_mutant;
 
 /// Whether this fault is to be there: a model that can't find it proves nothing. Always false but
 /// in a model that was started to find it.
@@ -52,12 +54,14 @@ mod model {
         MUTANT.get() == Some(name)
     }
 
-    /// Runs a model with this fault in the code, and says whether it found it.
+    /// Runs a model with this fault in the code. Gives what it said when it found it.
     #[cfg(test)]
-    pub(crate) fn with_mutant(name: &'static str, model: fn()) -> bool {
+    pub(crate) fn with_mutant(name: &'static str, model: fn()) -> Option<String> {
         MUTANT.set(Some(name));
         let outcome = std::panic::catch_unwind(model);
         MUTANT.set(None);
-        outcome.is_err()
+        let panic = outcome.err()?;
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref().cloned()).or_else(|| Some("no text".to_owned()))
     }
 }

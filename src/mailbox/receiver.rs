@@ -91,7 +91,7 @@ impl<T> Receiver<T> {
     /// The mailbox is not parked by this: the owner has to come back by itself. The bytes of the
     /// whole batch count until what is left of it is done, but for a mailbox that drops its oldest,
     /// which knows the size of each.
-    #[cfg_attr(any(not(test), loom), expect(dead_code, reason = "called by the guard of an actor's loop"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "called by the guard of an actor's loop"))]
     pub(crate) fn put_back(&mut self, mailbox: &Mailbox<T>) {
         self.since_published = 0;
         self.published = 0;
