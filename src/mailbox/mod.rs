@@ -33,7 +33,7 @@ mod resize;
 mod wait;
 mod waiters;
 
-use std::{collections::VecDeque, task::Waker, time::Instant};
+use std::{collections::VecDeque, ops::DerefMut, task::Waker, time::Instant};
 
 use in_hand::InHand;
 pub(crate) use limits::MailboxLimits;
@@ -110,13 +110,13 @@ impl<T> Mailbox<T> {
             let wake = queue.push(size, now, make());
             return Ok(Pushed::new(wake));
         }
-        self.push_into_full(&mut queue, size, now, make)
+        self.push_into_full(queue, size, now, make)
     }
 
     #[cold]
     fn push_into_full(
         &self,
-        queue: &mut Queue<T>,
+        mut queue: impl DerefMut<Target = Queue<T>>,
         size: usize,
         now: impl FnOnce() -> u64,
         make: impl FnOnce() -> T,
@@ -124,13 +124,15 @@ impl<T> Mailbox<T> {
         if size > queue.limits.bytes {
             return Err(Refusal::TooLarge { limit: queue.limits.bytes });
         }
-        match queue.displace(self.in_hand.count(), size) {
-            Some(displaced) => {
-                let wake = queue.push(size, now, make());
-                Ok(Pushed { wake, displaced })
-            }
-            None => Err(Refusal::Full),
-        }
+        let Some(displaced) = queue.displace(self.in_hand.count(), size) else {
+            return Err(Refusal::Full);
+        };
+        let wake = queue.push(size, now, make());
+        // What went may have been larger than what came.
+        let wakers = self.grant(&mut queue);
+        drop(queue);
+        wake_all(wakers);
+        Ok(Pushed { wake, displaced })
     }
 
     /// Refuses whatever comes from now on and sends those who wait away with their messages. What
@@ -204,4 +206,8 @@ fn wake_all(wakers: Vec<Waker>) {
 #[cfg(all(test, loom))]
 mod loom_tests;
 #[cfg(all(test, not(loom)))]
+mod model_tests;
+#[cfg(all(test, not(loom)))]
 mod tests;
+#[cfg(all(test, not(loom)))]
+mod tier;
