@@ -28,7 +28,7 @@ impl InHand {
     #[inline]
     pub(super) fn set(&self, count: usize) {
         let flag = self.0.load(Ordering::Relaxed) & AWAITED;
-        self.0.store(count * ONE | flag, Ordering::Relaxed);
+        self.0.store((count * ONE) | flag, Ordering::Relaxed);
     }
 
     /// Owner, without the lock: so many fewer are in hand. True when somebody waits for that.
