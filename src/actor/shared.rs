@@ -15,7 +15,7 @@ use crate::{
     error::{Failure, FailureKind},
     host::{HostShared, Resident, Slot},
     id::ActorId,
-    mailbox::{Mailbox, MailboxLimits, Pushed},
+    mailbox::{Displaced, Mailbox, MailboxLimits, Pushed},
     time::Timer,
 };
 
@@ -87,13 +87,13 @@ impl<I: Send + 'static> Shared<I> {
         if pushed.wake {
             self.wake_actor();
         }
-        if !pushed.displaced.is_empty() {
+        if !pushed.displaced.is_none() {
             self.displaced(pushed.displaced);
         }
     }
 
     #[cold]
-    fn displaced(&self, messages: Vec<I>) {
+    fn displaced(&self, messages: Displaced<I>) {
         if let Some(count) = self.mailbox.displaced_to_tell(Instant::now()) {
             tracing::warn!(
                 actor = self.name(),

@@ -66,14 +66,28 @@ pub(crate) enum Refusal {
 pub(crate) struct Pushed<T> {
     /// The owner was parked: wake it.
     pub(crate) wake: bool,
-    /// Messages that had to go for the new one, the oldest first.
-    pub(crate) displaced: Vec<T>,
+    pub(crate) displaced: Displaced<T>,
+}
+
+/// Messages that had to go for a new one, the oldest first.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Displaced<T> {
+    None,
+    One(T),
+    More(Vec<T>),
+}
+
+impl<T> Displaced<T> {
+    #[inline]
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
 }
 
 impl<T> Pushed<T> {
     #[inline]
     fn new(wake: bool) -> Self {
-        Self { wake, displaced: Vec::new() }
+        Self { wake, displaced: Displaced::None }
     }
 }
 
@@ -124,14 +138,17 @@ impl<T> Mailbox<T> {
         if size > queue.limits.bytes {
             return Err(Refusal::TooLarge { limit: queue.limits.bytes });
         }
-        let Some(displaced) = queue.displace(self.in_hand.count(), size) else {
+        let displaced = queue.displace(self.in_hand.count(), size);
+        if displaced.is_none() {
             return Err(Refusal::Full);
-        };
+        }
         let wake = queue.push(size, now, make());
-        // What went may have been larger than what came.
-        let wakers = self.grant(&mut queue);
-        drop(queue);
-        wake_all(wakers);
+        if queue.has_waiters() {
+            // What went may have been larger than what came.
+            let wakers = self.grant(&mut queue);
+            drop(queue);
+            wake_all(wakers);
+        }
         Ok(Pushed { wake, displaced })
     }
 

@@ -92,7 +92,12 @@ impl Run {
         match pushed {
             Ok(pushed) => {
                 assert!(!self.closed, "a closed mailbox accepts nothing");
-                for displaced in pushed.displaced {
+                let displaced = match pushed.displaced {
+                    Displaced::None => vec![],
+                    Displaced::One(displaced) => vec![displaced],
+                    Displaced::More(displaced) => displaced,
+                };
+                for displaced in displaced {
                     assert_eq!(self.limits.overflow, Overflow::DropOldest);
                     let oldest = self.queue.pop_front().map(|(item, _)| item);
                     assert_eq!(oldest, Some(displaced), "the oldest goes");

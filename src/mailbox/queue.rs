@@ -3,7 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{MailboxLimits, Overflow, waiters::Waiters};
+use super::{Displaced, MailboxLimits, Overflow, waiters::Waiters};
 
 /// How often the log hears of displaced messages at most.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -96,8 +96,25 @@ impl<T> Queue<T> {
     }
 
     /// Takes out as many of the oldest as have to go for a message of this size; none when that
-    /// would not be enough.
-    pub(super) fn displace(&mut self, in_hand: usize, size: usize) -> Option<Vec<T>> {
+    /// does not help.
+    pub(super) fn displace(&mut self, in_hand: usize, size: usize) -> Displaced<T> {
+        let Some((leaving, freed)) = self.leaving_for(in_hand, size) else {
+            return Displaced::None;
+        };
+        self.bytes -= freed;
+        let aside = self.aside();
+        aside.displaced += leaving as u64;
+        if leaving == 1 {
+            aside.sizes.pop_front();
+            return self.items.pop_front().map_or(Displaced::None, Displaced::One);
+        }
+        aside.sizes.drain(..leaving);
+        Displaced::More(self.items.drain(..leaving).collect())
+    }
+
+    /// How many of the oldest have to go for a message of this size, and their bytes; nothing when
+    /// that would not be enough, or when it is others who wait that keep it out.
+    fn leaving_for(&self, in_hand: usize, size: usize) -> Option<(usize, usize)> {
         if self.limits.overflow != Overflow::DropOldest {
             return None;
         }
@@ -112,14 +129,7 @@ impl<T> Queue<T> {
             (messages, bytes) = (messages - 1, bytes - next);
             (leaving, freed) = (leaving + 1, freed + next);
         }
-        if leaving == 0 {
-            return None;
-        }
-        self.bytes -= freed;
-        let aside = self.aside();
-        aside.sizes.drain(..leaving);
-        aside.displaced += leaving as u64;
-        Some(self.items.drain(..leaving).collect())
+        (leaving > 0).then_some((leaving, freed))
     }
 
     pub(super) fn displaced(&self) -> u64 {
@@ -141,13 +151,18 @@ impl<T> Queue<T> {
     #[inline]
     pub(super) fn swap_out(&mut self, batch: &mut VecDeque<T>) -> bool {
         self.bytes_in_hand = std::mem::take(&mut self.bytes);
-        self.oldest_in_hand = self.oldest;
-        std::mem::swap(batch, &mut self.items);
+        let found = !self.items.is_empty();
+        // Within a branch: the compiler then loads the words of the queue one by one. Wide loads
+        // right after the narrow stores of a push stall, for 7 ns a message.
+        if found {
+            std::mem::swap(batch, &mut self.items);
+            self.oldest_in_hand = self.oldest;
+        }
         if let Some(aside) = &mut self.aside {
             std::mem::swap(&mut aside.sizes, &mut aside.sizes_in_hand);
             aside.sizes.clear();
         }
-        !batch.is_empty()
+        found
     }
 
     /// Takes back what is left of the batch, before what has come meanwhile.

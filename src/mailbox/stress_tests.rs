@@ -56,7 +56,7 @@ impl<T: Send> Stage<T> {
 
     fn after(&self, pushed: Result<Pushed<T>, Refusal>) -> Result<(), Refusal> {
         pushed.map(|pushed| {
-            assert!(pushed.displaced.is_empty());
+            assert!(pushed.displaced.is_none());
             if pushed.wake {
                 self.owner.wake_by_ref();
             }

@@ -76,7 +76,7 @@ thread_local! {
 
 /// Drops messages that a full mailbox let go of, and tells their askers so. What kind of messages
 /// they are the mailbox does not know: the ends for their askers learn it here, as they are dropped.
-pub(crate) fn displace<I>(messages: Vec<I>) {
+pub(crate) fn displace<D>(messages: D) {
     struct Before(bool);
     impl Drop for Before {
         fn drop(&mut self) {
