@@ -19,6 +19,7 @@ pub mod message;
 pub mod prelude;
 mod service;
 mod supervision;
+mod sync;
 mod system;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -29,8 +29,8 @@ pub use boxed::{BoxedEnvelope, Received, RemoteEnvelope};
 pub(crate) use cell::Prologue;
 pub use ctx::Ctx;
 pub(crate) use histogram::Histogram;
-pub(crate) use options::DRAIN_DEFAULT;
 pub use options::{ActorOptions, RestartWhen};
+pub(crate) use options::{BYTES_BOUNDS, CAPACITY_MAX, DRAIN_DEFAULT};
 pub use packed::{Pack, Packed, Packing, is_large};
 pub use reply::{Reply, Replying};
 pub use returns::{

@@ -1,11 +1,15 @@
-use std::{sync::Arc, task::Wake, time::Duration};
+use std::{
+    sync::Arc,
+    task::Wake,
+    time::{Duration, Instant},
+};
 
 use super::{ActorState, Core, Handlers, Look, StopReason, control::StopRequest};
 use crate::{
     error::{Failure, FailureKind},
     host::{HostShared, Resident},
     id::ActorId,
-    mailbox::{Mailbox, MailboxLimits, Pushed},
+    mailbox::{Displaced, Mailbox, MailboxLimits, Pushed},
     time::Timer,
 };
 
@@ -45,21 +49,33 @@ impl<I: Send + 'static> Shared<I> {
         self.core.timer()
     }
 
+    /// The time for the age of a message, on the coarse clock.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.core.timer().clock().coarse()
+    }
+
     /// Does what a push left to do outside the lock.
     #[inline]
     pub(crate) fn after_push(&self, pushed: Pushed<I>) {
         if pushed.wake {
             self.core.wake();
         }
-        if pushed.displaced.is_some() {
+        if !pushed.displaced.is_none() {
             self.displaced(pushed.displaced);
         }
     }
 
     #[cold]
-    fn displaced(&self, message: Option<I>) {
-        tracing::warn!(actor = self.name(), "a full mailbox dropped its oldest message");
-        drop(message);
+    fn displaced(&self, messages: Displaced<I>) {
+        if let Some(count) = self.mailbox.displaced_to_tell(Instant::now()) {
+            tracing::warn!(
+                actor = self.name(),
+                messages = count,
+                "a full mailbox dropped its oldest messages"
+            );
+        }
+        crate::message::displace(messages);
     }
 
     pub(crate) fn state(&self) -> ActorState {
@@ -122,8 +138,8 @@ impl<I: Send + 'static> Resident for Shared<I> {
             depth: self.mailbox.depth(),
             capacity: limits.capacity,
             bytes: limits.bytes,
-            oldest: None,
-            displaced: 0,
+            oldest: self.mailbox.oldest(),
+            displaced: self.mailbox.displaced(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod addr;
 mod ask;
+mod capacity;
 mod context;
 mod recipient;
 mod remote;

@@ -6,7 +6,8 @@ pub enum Overflow {
     Wait,
     /// The sender gets its message back.
     Reject,
-    /// The oldest message is dropped and counted; its asker, if any, is told.
+    /// As many of the oldest messages are dropped as the next one needs. They are counted, and their
+    /// askers, if any, are told.
     DropOldest,
 }
 

@@ -1,6 +1,6 @@
-use std::{collections::VecDeque, sync::atomic::Ordering};
+use std::collections::VecDeque;
 
-use super::{Mailbox, wake_all};
+use super::{Mailbox, mutant, wake_all};
 
 /// How many messages are popped before room is published again.
 const PUBLISH_EVERY: usize = 32;
@@ -8,15 +8,17 @@ const PUBLISH_EVERY: usize = 32;
 /// The owner's side of a mailbox: the batch in hand.
 ///
 /// It lives outside the loop that handles messages, so that a panic in a handler leaves the batch,
-/// and with it the order, as it was.
+/// and with it the order, as it was. An owner that comes back another way puts the batch back.
 pub(crate) struct Receiver<T> {
     batch: VecDeque<T>,
+    /// How many the others believe to be in hand.
+    published: usize,
     since_published: usize,
 }
 
 impl<T> Receiver<T> {
     pub(crate) fn new() -> Self {
-        Self { batch: VecDeque::new(), since_published: 0 }
+        Self { batch: VecDeque::new(), published: 0, since_published: 0 }
     }
 
     /// The next message of the batch.
@@ -35,10 +37,9 @@ impl<T> Receiver<T> {
     #[cold]
     fn publish(&mut self, mailbox: &Mailbox<T>) {
         self.since_published = 0;
-        // In one order with a sender that joins the line and then looks for room once more: it sees
-        // this room, or we see the sender.
-        mailbox.in_hand.store(self.batch.len(), Ordering::SeqCst);
-        if mailbox.has_waiters.load(Ordering::SeqCst) {
+        let finished = self.published - self.batch.len();
+        self.published = self.batch.len();
+        if mailbox.in_hand.release(finished) {
             let wakers = mailbox.grant(&mut mailbox.queue.lock());
             wake_all(wakers);
         }
@@ -59,20 +60,23 @@ impl<T> Receiver<T> {
 
     /// Swaps in what has come meanwhile. When there is nothing the mailbox is parked: the next
     /// sender wakes. Must be called with an empty batch.
-    #[inline]
     pub(crate) fn refill(&mut self, mailbox: &Mailbox<T>) -> bool {
         debug_assert!(self.batch.is_empty(), "a refill replaces the batch");
         self.since_published = 0;
         let mut queue = mailbox.queue.lock();
-        let found = !queue.items.is_empty();
-        if found {
-            std::mem::swap(&mut self.batch, &mut queue.items);
-            queue.sizes.clear();
+        let found = queue.swap_out(&mut self.batch);
+        self.published = self.batch.len();
+        if mutant("mailbox: the batch is counted too late") {
+            drop(queue);
+            queue = mailbox.queue.lock();
         }
-        queue.bytes_in_hand = std::mem::take(&mut queue.bytes);
-        mailbox.in_hand.store(self.batch.len(), Ordering::Relaxed);
+        mailbox.in_hand.set(self.published);
+        if mutant("mailbox: parked outside the critical section") {
+            drop(queue);
+            queue = mailbox.queue.lock();
+        }
         queue.parked = !found;
-        if !queue.waiters.is_empty() {
+        if queue.has_waiters() {
             let wakers = mailbox.grant(&mut queue);
             drop(queue);
             wake_all(wakers);
@@ -80,15 +84,22 @@ impl<T> Receiver<T> {
         found
     }
 
-    /// Puts what is left in hand back in front of the queue.
+    /// Puts what is left of the batch back in front of the queue, for an owner that is interrupted
+    /// (by a panic, say): whoever refills next finds everything in its order. Closed or not, what
+    /// was accepted stays.
+    ///
+    /// The mailbox is not parked by this: the owner has to come back by itself. The bytes of the
+    /// whole batch count until what is left of it is done, but for a mailbox that drops its oldest,
+    /// which knows the size of each.
     pub(crate) fn put_back(&mut self, mailbox: &Mailbox<T>) {
-        if self.batch.is_empty() {
-            return;
-        }
-        let mut queue = mailbox.queue.lock();
-        self.batch.append(&mut queue.items);
-        std::mem::swap(&mut self.batch, &mut queue.items);
-        queue.bytes += std::mem::take(&mut queue.bytes_in_hand);
-        mailbox.in_hand.store(0, Ordering::Relaxed);
+        self.since_published = 0;
+        self.published = 0;
+        let wakers = {
+            let mut queue = mailbox.queue.lock();
+            queue.take_back(&mut self.batch);
+            mailbox.in_hand.set(0);
+            mailbox.grant(&mut queue)
+        };
+        wake_all(wakers);
     }
 }

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use super::Message;
 
@@ -20,7 +20,7 @@ pub enum NoReply {
 /// The sender's end of a local ask, or nothing for a tell. One word wide.
 ///
 /// Dropping it tells the asker [`NoReply::Stopped`]: that is what becomes of a message that stays in
-/// the mailbox of an actor that ended.
+/// the mailbox of an actor that ended; or [`NoReply::Displaced`] where a full mailbox drops it.
 pub struct ReplyTo<M: Message>(Option<oneshot::Sender<Result<M::Outcome, NoReply>>>);
 
 impl<M: Message> ReplyTo<M> {
@@ -65,9 +65,30 @@ pub(crate) fn send<O>(
 impl<M: Message> Drop for ReplyTo<M> {
     fn drop(&mut self) {
         if self.0.is_some() {
-            send(self.0.take(), Err(NoReply::Stopped));
+            let why = match DISPLACING.get() {
+                true => NoReply::Displaced,
+                false => NoReply::Stopped,
+            };
+            send(self.0.take(), Err(why));
         }
     }
+}
+
+thread_local! {
+    static DISPLACING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Drops messages that a full mailbox let go of, and tells their askers so. What kind of messages
+/// they are the mailbox does not know: the ends for their askers learn it here, as they are dropped.
+pub(crate) fn displace<D>(messages: D) {
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            DISPLACING.set(self.0);
+        }
+    }
+    let _before = Before(DISPLACING.replace(true));
+    drop(messages);
 }
 
 impl<M: Message> fmt::Debug for ReplyTo<M> {

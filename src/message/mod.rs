@@ -9,9 +9,9 @@ mod traits;
 
 pub(crate) use delivery::Place;
 pub use delivery::{Conclusion, DeliverySink, RemoteDelivery};
-pub(crate) use envelope::send;
 #[doc(hidden)]
 pub use envelope::{Envelope, NoReply, ReplyTo};
+pub(crate) use envelope::{displace, send};
 #[doc(hidden)]
 pub use show::{Shown, ViaDebug, ViaName};
 pub use traits::{Message, Wire};

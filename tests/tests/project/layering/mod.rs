@@ -18,7 +18,7 @@ use crate::source::{files, root, shown};
 const LAYERS: [(u8, &[&str]); 7] = [
     // Vocabulary. The words of the log (ids, names, limits, errors) are of it, the port is not: a
     // frame is cut and read without one.
-    (0, &["id", "message", "error", "time", "platform", "log::stream", "log::error"]),
+    (0, &["id", "message", "error", "time", "sync", "platform", "log::stream", "log::error"]),
     // The local core, and logic without I/O.
     (
         1,
