@@ -11,6 +11,7 @@ pub mod peers;
 #[cfg(feature = "remote")]
 pub mod remote;
 pub mod row;
+pub mod savina;
 #[cfg(feature = "remote")]
 #[path = "../../tests/src/servers/mod.rs"]
 pub mod servers;
