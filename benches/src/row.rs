@@ -163,10 +163,10 @@ pub const ROWS: [Row; 19] = [
     ),
     row(
         "ask-across-loaded",
-        "the same beside a busy thread per core",
+        "ask across threads, cores busy",
         1_000,
         Work::AskAcrossLoaded,
-        "as before, while as many threads as there are cores only count",
+        "as before, beside as many busy threads as there are cores",
     ),
     row(
         "yield",
