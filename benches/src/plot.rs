@@ -190,7 +190,7 @@ impl Plot {
                 let text = shown(*figure);
                 writeln!(
                     f,
-                    r#"<rect x="{LEFT}" y="{y}" width="{width:.1}" height="{height}" fill="{colour}"/><text x="{x:.1}" y="{baseline}" font-size="9.5">{text}</text>"#
+                    r##"<rect x="{LEFT}" y="{y}" width="{width:.1}" height="{height}" fill="{colour}"/><text x="{x:.1}" y="{baseline}" font-size="9.5" stroke="#fcfcfa" stroke-width="2" paint-order="stroke">{text}</text>"##
                 )?;
             }
             y += height + GAP;
