@@ -35,9 +35,11 @@ cargo bench --manifest-path benches/Cargo.toml --bench local -- [options]
                    yield, yield-tokio, spawn. savina: ping-pong, fork-join, chameneos, big, bank
   --peers a,b      only these peers: callboard, actix, kameo, ractor, tokio
   --rounds N       rounds over all rows and peers (7)
-  --quick          a tenth of the messages, 3 rounds: to see that it runs
+  --quick          a tenth of the messages, 3 rounds unless --rounds says else: to see that it runs
   --markdown FILE  also write the tables to a file
-  --plots DIR      also write a plot of each table into a folder: micro.svg, savina.svg";
+  --plots DIR      also write a plot of each table into a folder: micro.svg, savina.svg
+
+Cargo runs a benchmark in the folder of its package: paths are relative to benches.";
 
 impl Options {
     /// Reads the command line; nothing when help was asked for.
@@ -54,6 +56,8 @@ impl Options {
             markdown: None,
             plots: None,
         };
+        let mut is_quick = false;
+        let mut rounds = None;
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
@@ -67,8 +71,8 @@ impl Options {
                     let names = PEERS.iter().chain(VARIANTS).map(|(name, _)| *name);
                     options.peers = list(&mut parser, &names.collect::<Vec<_>>())?;
                 }
-                Long("rounds") => options.rounds = parser.value()?.parse::<usize>()?.max(1),
-                Long("quick") => (options.rounds, options.divisor) = (3, 10),
+                Long("rounds") => rounds = Some(parser.value()?.parse::<usize>()?.max(1)),
+                Long("quick") => is_quick = true,
                 Long("markdown") => options.markdown = Some(parser.value()?.into()),
                 Long("plots") => options.plots = Some(parser.value()?.into()),
                 // Cargo says so to every benchmark.
@@ -77,6 +81,11 @@ impl Options {
                 _ => return Err(argument.unexpected()),
             }
         }
+        if is_quick {
+            (options.rounds, options.divisor) = (3, 10);
+        }
+        // In whichever order they are given.
+        options.rounds = rounds.unwrap_or(options.rounds);
         Ok(Some(options))
     }
 
