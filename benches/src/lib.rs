@@ -4,13 +4,17 @@
 //! over the traits of [`peer`], so that every peer runs the same loop; what a peer does its own way
 //! is in its file under [`peers`]. What is measured between two processes is apart, in `remote`.
 
+pub mod demands;
 pub mod figures;
+pub mod measured;
 pub mod options;
 pub mod peer;
 pub mod peers;
+pub mod plot;
 #[cfg(feature = "remote")]
 pub mod remote;
 pub mod row;
+pub mod savina;
 #[cfg(feature = "remote")]
 #[path = "../../tests/src/servers/mod.rs"]
 pub mod servers;

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::span::Sample;
+use crate::{savina::bank::Teller, span::Sample};
 
 /// A workload under way on some thread.
 pub type Job = Pin<Box<dyn Future<Output = Sample> + Send>>;
@@ -111,6 +111,56 @@ impl Arrivals {
     }
 }
 
+/// What an actor of a Savina workload does: written once, carried by an actor of each peer.
+pub trait Behaviour: Send + 'static {
+    /// What it is sent.
+    type Message: Send + 'static;
+
+    /// Handles one message.
+    fn on(&mut self, message: Self::Message) -> Flow;
+}
+
+/// Whether an actor goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// It waits for the next message.
+    Goes,
+    /// It has done its part and ends.
+    Ends,
+}
+
+/// Where an actor that carries a [`Behaviour`] is reached.
+pub trait Address<M>: Clone + Send + Sync + 'static {
+    /// Sends a message at once; there is room.
+    fn send(&self, message: M);
+}
+
+/// Spawns actors from a task on the actors' thread.
+pub trait Spawner: Clone + Send + Sync + 'static {
+    /// Reaches an actor that carries a behaviour.
+    type Address<B: Behaviour>: Address<B::Message>;
+    /// Reaches an account of the bank: its handler waits for another's answer, which every peer
+    /// writes its own way.
+    type Account: Account<Self>;
+
+    /// Spawns an actor that carries what is made.
+    fn spawn<B: Behaviour>(
+        &self,
+        make: impl Fn() -> B + Send + Sync + 'static,
+    ) -> impl Future<Output = Self::Address<B>> + Send;
+    /// Spawns an account.
+    fn account(&self, balance: i64) -> impl Future<Output = Self::Account> + Send;
+}
+
+/// An account of a bank.
+pub trait Account<S: Spawner>: Clone + Send + Sync + 'static {
+    /// Tells it to take so much from its balance, to ask another account to add that, and then to
+    /// tell the teller. It handles nothing else meanwhile.
+    fn transfer(&self, amount: i64, to: &Self, teller: &S::Address<Teller<S>>);
+    /// Asks for its balance.
+    fn balance(&self) -> impl Future<Output = i64> + Send;
+}
+
 /// A peer with one thread on which its actors live. Dropping it ends the thread.
 pub trait Peer: Sized {
     /// As the table names it.
@@ -121,6 +171,8 @@ pub trait Peer: Sized {
     type Counter: Counter;
     /// Its ring.
     type Ring: Ring;
+    /// What spawns the actors of the Savina workloads.
+    type Spawner: Spawner;
 
     /// Starts the thread.
     fn start() -> Self;
@@ -134,4 +186,6 @@ pub trait Peer: Sized {
     fn ring(&self, actors: usize) -> Self::Ring;
     /// Spawns idle actors from a task on that thread and waits until all have started.
     fn crowd(&self, actors: usize) -> Sample;
+    /// Spawns from jobs that run on that thread.
+    fn spawner(&self) -> Self::Spawner;
 }

@@ -1,5 +1,12 @@
 //! The loops, written once for all peers.
 
+use std::{
+    hint,
+    num::NonZero,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
 use tokio::{sync::oneshot, task::JoinSet};
 
 use crate::{
@@ -129,6 +136,29 @@ pub fn asks_in_flight<P: Peer>(peer: &P, messages: u64) -> Sample {
         }
         askers.join_all().await;
     }))
+}
+
+/// Asks one after the other, from another thread.
+pub fn ask_across<P: Peer>(peer: &P, messages: u64) -> Sample {
+    here(ask_in_turn(peer.counter(Mailbox::Bounded), messages))
+}
+
+/// As [`ask_across`], while as many threads as there are cores are busy.
+pub fn ask_across_loaded<P: Peer>(peer: &P, messages: u64) -> Sample {
+    let is_over = AtomicBool::new(false);
+    let keep_busy = || {
+        while !is_over.load(Ordering::Relaxed) {
+            hint::black_box(());
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(keep_busy);
+        }
+        let sample = ask_across(peer, messages);
+        is_over.store(true, Ordering::Relaxed);
+        sample
+    })
 }
 
 /// As [`tell`], to a handler that gives way once by waking itself.

@@ -44,8 +44,15 @@ fn read(host: &Host, expected: usize) -> Vec<u32> {
     all
 }
 
+fn model(check: fn()) {
+    let mut builder = loom::model::Builder::new();
+    // Faults of this kind show with few preemptions; more only take longer.
+    builder.preemption_bound = builder.preemption_bound.or(Some(3));
+    builder.check(check);
+}
+
 fn posts_from_two_threads() {
-    loom::model(|| {
+    model(|| {
         let host =
             Arc::new(Host { letters: Letters::new(Vec::new()), bell: Arc::new(Bell::default()) });
         let posts = |from: u32, count: u32| {
@@ -69,7 +76,7 @@ fn posts_from_two_threads() {
 }
 
 fn what_is_refused_wakes_nobody() {
-    loom::model(|| {
+    model(|| {
         let host =
             Arc::new(Host { letters: Letters::new(Vec::new()), bell: Arc::new(Bell::default()) });
         let woken = Arc::new(AtomicUsize::new(0));

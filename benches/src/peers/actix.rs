@@ -9,7 +9,11 @@ use std::{
 use actix::{dev::SendError, prelude::*};
 
 use crate::{
-    peer::{self, Arrivals, CAPACITY, CAPACITY_WIDE, Job, Mailbox, Peer, Ring, Token, Yielding},
+    peer::{
+        self, Account, Arrivals, Behaviour, CAPACITY, CAPACITY_WIDE, Flow, Job, Mailbox, Peer,
+        Ring, Spawner, Token, Yielding,
+    },
+    savina::bank::{Teller, ToTeller},
     span::{Sample, Span},
 };
 
@@ -173,6 +177,121 @@ impl Handler<Add> for Idle {
     }
 }
 
+/// Carries a behaviour.
+pub struct Carrier<B>(B);
+
+// Actix wants it of every actor; nobody pins what is carried.
+impl<B> Unpin for Carrier<B> {}
+
+impl<B: Behaviour> Actor for Carrier<B> {
+    type Context = Context<Self>;
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Deliver<M>(M);
+
+impl<B: Behaviour> Handler<Deliver<B::Message>> for Carrier<B> {
+    type Result = ();
+
+    fn handle(&mut self, Deliver(message): Deliver<B::Message>, ctx: &mut Self::Context) {
+        if self.0.on(message) == Flow::Ends {
+            ctx.stop();
+        }
+    }
+}
+
+impl<B: Behaviour> peer::Address<B::Message> for Addr<Carrier<B>> {
+    fn send(&self, message: B::Message) {
+        self.do_send(Deliver(message));
+    }
+}
+
+/// An account of the bank.
+pub struct Balance(i64);
+
+impl Actor for Balance {
+    type Context = Context<Self>;
+}
+
+type TellerAddr = Addr<Carrier<Teller<Starter>>>;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Transfer {
+    amount: i64,
+    to: Addr<Balance>,
+    teller: TellerAddr,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Deposit(i64);
+
+#[derive(Message)]
+#[rtype(result = "i64")]
+struct GetBalance;
+
+impl Handler<Transfer> for Balance {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, transfer: Transfer, _: &mut Self::Context) -> Self::Result {
+        let Transfer { amount, to, teller } = transfer;
+        self.0 -= amount;
+        let transferring = async move {
+            to.send(Deposit(amount)).await.expect("an answer");
+            peer::Address::send(&teller, ToTeller::Finished);
+        };
+        AtomicResponse::new(Box::pin(transferring.into_actor(self)))
+    }
+}
+
+impl Handler<Deposit> for Balance {
+    type Result = ();
+
+    fn handle(&mut self, Deposit(amount): Deposit, _: &mut Self::Context) {
+        self.0 += amount;
+    }
+}
+
+impl Handler<GetBalance> for Balance {
+    type Result = i64;
+
+    fn handle(&mut self, _: GetBalance, _: &mut Self::Context) -> i64 {
+        self.0
+    }
+}
+
+impl Account<Starter> for Addr<Balance> {
+    fn transfer(&self, amount: i64, to: &Self, teller: &TellerAddr) {
+        self.do_send(Transfer { amount, to: to.clone(), teller: teller.clone() });
+    }
+
+    async fn balance(&self) -> i64 {
+        self.send(GetBalance).await.expect("an answer")
+    }
+}
+
+/// Starts actors on the arbiter of the task that calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Starter;
+
+impl Spawner for Starter {
+    type Address<B: Behaviour> = Addr<Carrier<B>>;
+    type Account = Addr<Balance>;
+
+    async fn spawn<B: Behaviour>(
+        &self,
+        make: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Self::Address<B> {
+        Carrier(make()).start()
+    }
+
+    async fn account(&self, balance: i64) -> Addr<Balance> {
+        Balance(balance).start()
+    }
+}
+
 /// An actix system.
 #[derive(Debug)]
 pub struct Actix {
@@ -199,6 +318,7 @@ impl Peer for Actix {
     const HAS_BOUNDED: bool = true;
     type Counter = Address;
     type Ring = Addr<Member>;
+    type Spawner = Starter;
 
     fn start() -> Self {
         let (ready, started) = mpsc::channel();
@@ -241,6 +361,10 @@ impl Peer for Actix {
             first.send(Link(next)).await.expect("linked");
             first
         })
+    }
+
+    fn spawner(&self) -> Starter {
+        Starter
     }
 
     fn crowd(&self, actors: usize) -> Sample {

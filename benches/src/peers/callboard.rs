@@ -5,10 +5,13 @@ use std::{future::Future, sync::Arc};
 use callboard::{Addr, System};
 
 use self::actors::{
-    Add, AddYielding, Counter, CounterWide, Driver, Idle, Link, Member, Pass, RunHere, RunInTask,
+    Add, AddYielding, Balance, Carrier, Counter, CounterWide, Deliver, Driver, GetBalance, Idle,
+    Link, Member, Pass, RunHere, RunInTask, TellerAddr, Transfer,
 };
 use crate::{
-    peer::{self, Arrivals, Job, Mailbox, Peer, Ring, Token, Yielding},
+    peer::{
+        self, Account, Arrivals, Behaviour, Job, Mailbox, Peer, Ring, Spawner, Token, Yielding,
+    },
     span::{Sample, Span},
 };
 
@@ -64,15 +67,48 @@ impl Ring for Addr<Member> {
     }
 }
 
-/// A callboard system.
+impl<B: Behaviour> peer::Address<B::Message> for Addr<Carrier<B>> {
+    fn send(&self, message: B::Message) {
+        assert!(self.try_tell(Deliver::<B>(message)).is_ok(), "there is room");
+    }
+}
+
+impl Account<System> for Addr<Balance> {
+    fn transfer(&self, amount: i64, to: &Self, teller: &TellerAddr) {
+        let transfer = Transfer { amount, to: to.clone(), teller: teller.clone() };
+        assert!(self.try_tell(transfer).is_ok(), "there is room");
+    }
+
+    async fn balance(&self) -> i64 {
+        self.ask(GetBalance).await.expect("an answer")
+    }
+}
+
+impl Spawner for System {
+    type Address<B: Behaviour> = Addr<Carrier<B>>;
+    type Account = Addr<Balance>;
+
+    async fn spawn<B: Behaviour>(
+        &self,
+        make: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Self::Address<B> {
+        Self::spawn(self, move || Carrier(make())).expect("the system is up")
+    }
+
+    async fn account(&self, balance: i64) -> Addr<Balance> {
+        Self::spawn(self, move || Balance(balance)).expect("the system is up")
+    }
+}
+
+/// A callboard system; whether its host spins before it parks.
 #[derive(Debug)]
-pub struct Callboard {
+pub struct Callboard<const SPIN: bool> {
     system: System,
     /// Runs what starts and stops the system; hosts no actors.
     outside: tokio::runtime::Runtime,
 }
 
-impl Callboard {
+impl<const SPIN: bool> Callboard<SPIN> {
     fn spawn<A, F>(&self, factory: F) -> Addr<A>
     where
         A: callboard::Actor,
@@ -88,16 +124,20 @@ impl Callboard {
     }
 }
 
-impl Peer for Callboard {
-    const NAME: &'static str = "callboard";
+impl<const SPIN: bool> Peer for Callboard<SPIN> {
+    const NAME: &'static str = if SPIN { "callboard" } else { "callboard (no spin)" };
     const HAS_BOUNDED: bool = true;
     type Counter = Address;
     type Ring = Addr<Member>;
+    type Spawner = System;
 
     fn start() -> Self {
         let outside = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let outside = outside.expect("a runtime");
-        let system = outside.block_on(System::builder().arbiters(1).start()).expect("it starts");
+        let builder = System::builder().arbiters(1);
+        #[cfg(feature = "spin")]
+        let builder = builder.spin(SPIN);
+        let system = outside.block_on(builder.start()).expect("it starts");
         Self { system, outside }
     }
 
@@ -130,6 +170,10 @@ impl Peer for Callboard {
         first
     }
 
+    fn spawner(&self) -> System {
+        self.system.clone()
+    }
+
     fn crowd(&self, actors: usize) -> Sample {
         let system = self.system.clone();
         self.in_task(Box::pin(async move {
@@ -147,7 +191,7 @@ impl Peer for Callboard {
     }
 }
 
-impl Drop for Callboard {
+impl<const SPIN: bool> Drop for Callboard<SPIN> {
     fn drop(&mut self) {
         self.outside.block_on(self.system.shutdown()).expect("it stops in order");
     }

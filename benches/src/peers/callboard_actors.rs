@@ -1,11 +1,12 @@
 //! The actors, as a user of callboard writes them.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use callboard::prelude::*;
 
 use crate::{
-    peer::{Arrivals, Job, Token, Yielding},
+    peer::{Address, Arrivals, Behaviour, Flow, Job, Token, Yielding},
+    savina::bank::{Teller, ToTeller},
     span::Sample,
 };
 
@@ -121,5 +122,77 @@ impl Idle {
     #[handle]
     fn add(&mut self, Add(n): Add) -> u64 {
         n
+    }
+}
+
+pub struct Deliver<B: Behaviour>(pub B::Message);
+
+// By hand: the derive asks that `B` be `Send`, and the compiler runs in a circle to find that out
+// of a behaviour whose messages carry addresses of its own kind.
+impl<B: Behaviour> Message for Deliver<B> {
+    type Reply = ();
+    type Error = Infallible;
+    type Outcome = ();
+    const NAME: &'static str = "Deliver";
+    const VERSION: u32 = 1;
+
+    fn into_result((): ()) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// Carries a behaviour.
+#[derive(Actor)]
+#[actor(mailbox(capacity = 1048576, bytes = "256MiB"))]
+pub struct Carrier<B: Behaviour>(pub B);
+
+#[handlers]
+impl<B: Behaviour> Carrier<B> {
+    #[handle(local)]
+    fn deliver(&mut self, ctx: &mut Ctx<Self>, Deliver(message): Deliver<B>) {
+        if self.0.on(message) == Flow::Ends {
+            ctx.stop();
+        }
+    }
+}
+
+pub type TellerAddr = Addr<Carrier<Teller<System>>>;
+
+#[derive(Message)]
+pub struct Transfer {
+    pub amount: i64,
+    pub to: Addr<Balance>,
+    pub teller: TellerAddr,
+}
+
+#[derive(Message)]
+pub struct Deposit(pub i64);
+
+#[derive(Message)]
+#[message(reply = i64)]
+pub struct GetBalance;
+
+/// An account of the bank.
+#[derive(Actor)]
+#[actor(mailbox(capacity = 1048576, bytes = "256MiB"))]
+pub struct Balance(pub i64);
+
+#[handlers]
+impl Balance {
+    #[handle]
+    async fn transfer(&mut self, Transfer { amount, to, teller }: Transfer) {
+        self.0 -= amount;
+        to.ask(Deposit(amount)).await.expect("an answer");
+        teller.send(ToTeller::Finished);
+    }
+
+    #[handle]
+    fn deposit(&mut self, Deposit(amount): Deposit) {
+        self.0 += amount;
+    }
+
+    #[handle]
+    fn get_balance(&mut self, _: GetBalance) -> i64 {
+        self.0
     }
 }

@@ -11,7 +11,11 @@ use kameo::{
 
 use super::thread::RuntimeThread;
 use crate::{
-    peer::{self, Arrivals, CAPACITY, Job, Mailbox, Peer, Ring, Token, Yielding},
+    peer::{
+        self, Account, Address, Arrivals, Behaviour, CAPACITY, Flow, Job, Mailbox, Peer, Ring,
+        Spawner, Token, Yielding,
+    },
+    savina::bank::{Teller, ToTeller},
     span::{Sample, Span},
 };
 
@@ -140,6 +144,109 @@ impl Message<Add> for Idle {
     }
 }
 
+/// Carries a behaviour.
+pub struct Carrier<B>(B);
+
+impl<B: Behaviour> Actor for Carrier<B> {
+    type Args = Self;
+    type Error = Infallible;
+
+    async fn on_start(carrier: Self, _: ActorRef<Self>) -> Result<Self, Infallible> {
+        Ok(carrier)
+    }
+}
+
+struct Deliver<M>(M);
+
+impl<B: Behaviour> Message<Deliver<B::Message>> for Carrier<B> {
+    type Reply = ();
+
+    async fn handle(&mut self, Deliver(message): Deliver<B::Message>, ctx: &mut Context<Self, ()>) {
+        if self.0.on(message) == Flow::Ends {
+            ctx.stop();
+        }
+    }
+}
+
+impl<B: Behaviour> Address<B::Message> for ActorRef<Carrier<B>> {
+    fn send(&self, message: B::Message) {
+        assert!(self.tell(Deliver(message)).try_send().is_ok(), "the actor lives");
+    }
+}
+
+/// An account of the bank.
+#[derive(Actor)]
+pub struct Balance(i64);
+
+type TellerRef = ActorRef<Carrier<Teller<Spawning>>>;
+
+struct Transfer {
+    amount: i64,
+    to: ActorRef<Balance>,
+    teller: TellerRef,
+}
+
+struct Deposit(i64);
+
+struct GetBalance;
+
+impl Message<Transfer> for Balance {
+    type Reply = ();
+
+    async fn handle(&mut self, transfer: Transfer, _: &mut Context<Self, ()>) {
+        self.0 -= transfer.amount;
+        transfer.to.ask(Deposit(transfer.amount)).send().await.expect("an answer");
+        transfer.teller.send(ToTeller::Finished);
+    }
+}
+
+impl Message<Deposit> for Balance {
+    type Reply = ();
+
+    async fn handle(&mut self, Deposit(amount): Deposit, _: &mut Context<Self, ()>) {
+        self.0 += amount;
+    }
+}
+
+impl Message<GetBalance> for Balance {
+    type Reply = i64;
+
+    async fn handle(&mut self, _: GetBalance, _: &mut Context<Self, i64>) -> i64 {
+        self.0
+    }
+}
+
+impl Account<Spawning> for ActorRef<Balance> {
+    fn transfer(&self, amount: i64, to: &Self, teller: &TellerRef) {
+        let transfer = Transfer { amount, to: to.clone(), teller: teller.clone() };
+        self.tell(transfer).try_send().expect("the account lives");
+    }
+
+    async fn balance(&self) -> i64 {
+        self.ask(GetBalance).send().await.expect("an answer")
+    }
+}
+
+/// Spawns on the runtime of the task that calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Spawning;
+
+impl Spawner for Spawning {
+    type Address<B: Behaviour> = ActorRef<Carrier<B>>;
+    type Account = ActorRef<Balance>;
+
+    async fn spawn<B: Behaviour>(
+        &self,
+        make: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Self::Address<B> {
+        Carrier::spawn_with_mailbox(Carrier(make()), mailbox::unbounded())
+    }
+
+    async fn account(&self, balance: i64) -> ActorRef<Balance> {
+        Balance::spawn_with_mailbox(Balance(balance), mailbox::unbounded())
+    }
+}
+
 /// Kameo on one thread.
 #[derive(Debug)]
 pub struct Kameo(RuntimeThread);
@@ -149,6 +256,7 @@ impl Peer for Kameo {
     const HAS_BOUNDED: bool = true;
     type Counter = ActorRef<Counter>;
     type Ring = ActorRef<Member>;
+    type Spawner = Spawning;
 
     fn start() -> Self {
         Self(RuntimeThread::start())
@@ -186,6 +294,10 @@ impl Peer for Kameo {
             first.ask(Link(next)).send().await.expect("linked");
             first
         })
+    }
+
+    fn spawner(&self) -> Spawning {
+        Spawning
     }
 
     fn crowd(&self, actors: usize) -> Sample {

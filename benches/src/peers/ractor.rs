@@ -1,12 +1,16 @@
 //! Ractor: actors as tasks of a current-thread runtime. Its mailboxes know no bounds.
 
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::thread::RuntimeThread;
 use crate::{
-    peer::{self, Arrivals, Job, Mailbox, Peer, Ring, Token, Yielding},
+    peer::{
+        self, Account, Address, Arrivals, Behaviour, Flow, Job, Mailbox, Peer, Ring, Spawner,
+        Token, Yielding,
+    },
+    savina::bank::ToTeller,
     span::{Sample, Span},
 };
 
@@ -167,6 +171,128 @@ impl Actor for Idle {
     }
 }
 
+struct Carrier<B>(PhantomData<fn() -> B>);
+
+impl<B: Behaviour> Actor for Carrier<B> {
+    type Msg = B::Message;
+    type State = B;
+    type Arguments = B;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<B::Message>,
+        behaviour: B,
+    ) -> Result<B, ActorProcessingErr> {
+        Ok(behaviour)
+    }
+
+    async fn handle(
+        &self,
+        me: ActorRef<B::Message>,
+        message: B::Message,
+        behaviour: &mut B,
+    ) -> Result<(), ActorProcessingErr> {
+        if behaviour.on(message) == Flow::Ends {
+            me.stop(None);
+        }
+        Ok(())
+    }
+}
+
+impl<M: Send + 'static> Address<M> for ActorRef<M> {
+    fn send(&self, message: M) {
+        assert!(self.cast(message).is_ok(), "the actor lives");
+    }
+}
+
+type TellerRef = ActorRef<ToTeller<Spawning>>;
+
+/// What an account is sent.
+pub enum ToAccount {
+    /// Takes so much, asks the other to add it, tells the teller.
+    Transfer {
+        /// How much.
+        amount: i64,
+        /// Whose it is then.
+        to: ActorRef<ToAccount>,
+        /// Whom to tell.
+        teller: TellerRef,
+    },
+    /// Adds so much.
+    Deposit(i64, RpcReplyPort<()>),
+    /// Answers with the balance.
+    Balance(RpcReplyPort<i64>),
+}
+
+struct Balance;
+
+impl Actor for Balance {
+    type Msg = ToAccount;
+    type State = i64;
+    type Arguments = i64;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<ToAccount>,
+        balance: i64,
+    ) -> Result<i64, ActorProcessingErr> {
+        Ok(balance)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<ToAccount>,
+        message: ToAccount,
+        balance: &mut i64,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            ToAccount::Transfer { amount, to, teller } => {
+                *balance -= amount;
+                let added = to.call(|reply| ToAccount::Deposit(amount, reply), None).await?;
+                added.expect("an answer");
+                teller.send(ToTeller::Finished);
+            }
+            ToAccount::Deposit(amount, reply) => {
+                *balance += amount;
+                reply.send(())?;
+            }
+            ToAccount::Balance(reply) => reply.send(*balance)?,
+        }
+        Ok(())
+    }
+}
+
+impl Account<Spawning> for ActorRef<ToAccount> {
+    fn transfer(&self, amount: i64, to: &Self, teller: &TellerRef) {
+        self.send(ToAccount::Transfer { amount, to: to.clone(), teller: teller.clone() });
+    }
+
+    async fn balance(&self) -> i64 {
+        let answered = self.call(ToAccount::Balance, None).await;
+        answered.expect("the account lives").expect("an answer")
+    }
+}
+
+/// Spawns on the runtime of the task that calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Spawning;
+
+impl Spawner for Spawning {
+    type Address<B: Behaviour> = ActorRef<B::Message>;
+    type Account = ActorRef<ToAccount>;
+
+    async fn spawn<B: Behaviour>(
+        &self,
+        make: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Self::Address<B> {
+        spawn(Carrier(PhantomData), make()).await
+    }
+
+    async fn account(&self, balance: i64) -> ActorRef<ToAccount> {
+        spawn(Balance, balance).await
+    }
+}
+
 /// Ractor on one thread.
 #[derive(Debug)]
 pub struct Ractor(RuntimeThread);
@@ -183,6 +309,7 @@ impl Peer for Ractor {
     const HAS_BOUNDED: bool = false;
     type Counter = ActorRef<Count>;
     type Ring = ActorRef<Step>;
+    type Spawner = Spawning;
 
     fn start() -> Self {
         Self(RuntimeThread::start())
@@ -214,6 +341,10 @@ impl Peer for Ractor {
             first.cast(Step::Link(next)).expect("linked");
             first
         })
+    }
+
+    fn spawner(&self) -> Spawning {
+        Spawning
     }
 
     fn crowd(&self, actors: usize) -> Sample {

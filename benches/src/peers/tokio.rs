@@ -6,7 +6,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::thread::RuntimeThread;
 use crate::{
-    peer::{Arrivals, CAPACITY, Counter, Job, Mailbox, Peer, Ring, Token, Yielding},
+    peer::{
+        Account, Address, Arrivals, Behaviour, CAPACITY, Counter, Flow, Job, Mailbox, Peer, Ring,
+        Spawner, Token, Yielding,
+    },
+    savina::bank::ToTeller,
     span::{Sample, Span},
 };
 
@@ -116,6 +120,94 @@ async fn idle(arrivals: Arc<Arrivals>, mut messages: mpsc::Receiver<u64>) {
     std::hint::black_box(total);
 }
 
+impl<M: Send + 'static> Address<M> for mpsc::UnboundedSender<M> {
+    fn send(&self, message: M) {
+        assert!(Self::send(self, message).is_ok(), "the actor lives");
+    }
+}
+
+async fn behave<B: Behaviour>(mut behaviour: B, mut messages: mpsc::UnboundedReceiver<B::Message>) {
+    while let Some(message) = messages.recv().await {
+        if behaviour.on(message) == Flow::Ends {
+            break;
+        }
+    }
+}
+
+type TellerSender = mpsc::UnboundedSender<ToTeller<Tasks>>;
+
+/// What an account is sent.
+enum ToAccount {
+    Transfer { amount: i64, to: AccountSender, teller: TellerSender },
+    Deposit(i64, oneshot::Sender<()>),
+    Balance(oneshot::Sender<i64>),
+}
+
+/// Sends to an account.
+#[derive(Clone)]
+pub struct AccountSender(mpsc::UnboundedSender<ToAccount>);
+
+impl AccountSender {
+    fn send(&self, message: ToAccount) {
+        assert!(self.0.send(message).is_ok(), "the account lives");
+    }
+}
+
+impl Account<Tasks> for AccountSender {
+    fn transfer(&self, amount: i64, to: &Self, teller: &TellerSender) {
+        self.send(ToAccount::Transfer { amount, to: to.clone(), teller: teller.clone() });
+    }
+
+    async fn balance(&self) -> i64 {
+        let (reply, balance) = oneshot::channel();
+        self.send(ToAccount::Balance(reply));
+        balance.await.expect("the account answers")
+    }
+}
+
+async fn account(mut balance: i64, mut messages: mpsc::UnboundedReceiver<ToAccount>) {
+    while let Some(message) = messages.recv().await {
+        match message {
+            ToAccount::Transfer { amount, to, teller } => {
+                balance -= amount;
+                let (reply, added) = oneshot::channel();
+                to.send(ToAccount::Deposit(amount, reply));
+                added.await.expect("the account answers");
+                Address::send(&teller, ToTeller::Finished);
+            }
+            ToAccount::Deposit(amount, reply) => {
+                balance += amount;
+                reply.send(()).expect("the asker waits");
+            }
+            ToAccount::Balance(reply) => reply.send(balance).expect("the asker waits"),
+        }
+    }
+}
+
+/// Spawns tasks that read channels.
+#[derive(Debug, Clone, Copy)]
+pub struct Tasks;
+
+impl Spawner for Tasks {
+    type Address<B: Behaviour> = mpsc::UnboundedSender<B::Message>;
+    type Account = AccountSender;
+
+    async fn spawn<B: Behaviour>(
+        &self,
+        make: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Self::Address<B> {
+        let (sender, messages) = mpsc::unbounded_channel();
+        tokio::spawn(behave(make(), messages));
+        sender
+    }
+
+    async fn account(&self, balance: i64) -> AccountSender {
+        let (sender, messages) = mpsc::unbounded_channel();
+        tokio::spawn(account(balance, messages));
+        AccountSender(sender)
+    }
+}
+
 /// Tokio's own means.
 #[derive(Debug)]
 pub struct Tokio(RuntimeThread);
@@ -125,6 +217,7 @@ impl Peer for Tokio {
     const HAS_BOUNDED: bool = true;
     type Counter = Sender;
     type Ring = mpsc::UnboundedSender<Token>;
+    type Spawner = Tasks;
 
     fn start() -> Self {
         Self(RuntimeThread::start())
@@ -178,6 +271,10 @@ impl Peer for Tokio {
         }
         self.0.handle.spawn(member(tokens, first.clone()));
         first
+    }
+
+    fn spawner(&self) -> Tasks {
+        Tasks
     }
 
     fn crowd(&self, actors: usize) -> Sample {

@@ -30,7 +30,7 @@ Needs redis-server, redis-cli and etcd on the PATH, and protoc to build; starts 
 
   --rows a,b       only these rows, each with its limit: tell, buffered, full, asks, ask
   --rounds N       rounds over all rows (7)
-  --quick          a tenth of the messages, 3 rounds: to see that it runs
+  --quick          a tenth of the messages, 3 rounds unless --rounds says else: to see that it runs
   --fsync WHEN     what Redis writes to its disk: never (default), everysec, always
   --markdown FILE  also write the tables to a file";
 
@@ -47,12 +47,14 @@ impl Options {
             fsync: "never".to_owned(),
             markdown: None,
         };
+        let mut is_quick = false;
+        let mut rounds = None;
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("rows") => options.rows = list(&mut parser, &ROWS)?,
-                Long("rounds") => options.rounds = parser.value()?.parse::<usize>()?.max(1),
-                Long("quick") => (options.rounds, options.divisor) = (3, 10),
+                Long("rounds") => rounds = Some(parser.value()?.parse::<usize>()?.max(1)),
+                Long("quick") => is_quick = true,
                 Long("fsync") => options.fsync = fsync(&mut parser)?,
                 Long("markdown") => options.markdown = Some(parser.value()?.into()),
                 // Cargo says so to every benchmark.
@@ -61,6 +63,11 @@ impl Options {
                 _ => return Err(argument.unexpected()),
             }
         }
+        if is_quick {
+            (options.rounds, options.divisor) = (3, 10);
+        }
+        // In whichever order they are given.
+        options.rounds = rounds.unwrap_or(options.rounds);
         Ok(Some(options))
     }
 
