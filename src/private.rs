@@ -11,7 +11,8 @@ pub use crate::{
     error::BoxError,
     mailbox::Overflow,
     message::{
-        Conclusion, DeliverySink, Envelope, Message, NoReply, RemoteDelivery, ReplyTo, Wire,
+        Conclusion, DeliverySink, Envelope, Message, NoReply, RemoteDelivery, ReplyTo, Shown,
+        ViaDebug, ViaName, Wire,
     },
     service::Serves,
 };

@@ -216,7 +216,9 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a test of an async function: one thread, and a clock that stands still while there is work
 /// and jumps to the next timer when there is none. Needs the feature `testing`.
 ///
-/// With a parameter of type `System` it gets one on the same thread, which is shut down after it.
+/// With a parameter of type `System` it gets one on the same thread, which is shut down after it;
+/// with one of type `callboard::testing::TestSystem` the test kit, which also fails the test when a
+/// handler panicked.
 ///
 /// # Examples
 /// ```

@@ -26,6 +26,7 @@ impl<A: Handler<M>, M: Message> BoxedEnvelope<A> for Envelope<M> {
         actor: &'a mut A,
         ctx: &'a mut Ctx<A>,
     ) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+        ctx.note_foreign::<M>();
         Box::pin(async move {
             if let Some((message, replying)) = ctx.open(*self) {
                 let outcome = actor.handle(message, ctx).await;

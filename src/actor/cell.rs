@@ -2,11 +2,11 @@
 
 use std::{
     any::Any,
-    future::{Future, poll_fn},
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -14,24 +14,61 @@ use futures_core::future::BoxFuture;
 use tokio::time::{Instant, Sleep};
 
 use super::{
-    Actor, ActorOptions, ActorState, Ctx, RestartWhen, Shared, StopReason,
-    control::{Control, Phase, StopRequest},
-    ticks::Ticks,
+    Actor, ActorState, RestartWhen, Settings, Shared, StopReason,
+    control::{Phase, StopRequest},
+    core::{STARTED, name_hash},
 };
 use crate::{
     address::Addr,
     error::BoxError,
-    mailbox::Receiver,
-    message::Conclusion,
     supervision::{Backoff, Intensity},
 };
-
-/// Messages that an actor may handle in one poll before the next actor has its turn.
-const MESSAGES_PER_TURN: u32 = 64;
 
 /// What runs before the first start; its failure is a failed start.
 pub(crate) type Prologue<A> =
     Box<dyn FnOnce(Addr<A>) -> BoxFuture<'static, Result<(), BoxError>> + Send>;
+
+/// An actor on its way to its host: dropped there, or before, it ends.
+pub(super) struct Newcomer<A: Actor, F> {
+    shared: Arc<Shared<A::Inbox>>,
+    /// Nothing once it has arrived.
+    luggage: Option<(F, Settings, Option<Prologue<A>>)>,
+}
+
+impl<A: Actor, F> Newcomer<A, F> {
+    pub(super) fn new(
+        shared: Arc<Shared<A::Inbox>>,
+        factory: F,
+        options: Settings,
+        prologue: Option<Prologue<A>>,
+    ) -> Self {
+        Self { shared, luggage: Some((factory, options, prologue)) }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared<A::Inbox>> {
+        &self.shared
+    }
+
+    /// The cell of the actor; `make` makes the future of one incarnation, in place.
+    pub(super) fn settle<M, L>(mut self, make: M) -> Cell<A, F, M, L> {
+        let (factory, options, prologue) = self.luggage.take().expect("it arrives once");
+        let rare =
+            prologue.map(|prologue| Box::new(Rare { prologue: Some(prologue), ..Rare::default() }));
+        let shared = self.shared.clone();
+        Cell { shared, options, factory, make, life: None, rare, is_first: true, reason: None }
+    }
+}
+
+impl<A: Actor, F> Drop for Newcomer<A, F> {
+    fn drop(&mut self) {
+        if self.luggage.is_some() {
+            end(&self.shared, reason_of_drop(&self.shared));
+        }
+    }
+}
+
+/// What a poll of an incarnation gave, or its panic.
+type Polled = Result<Poll<Result<(), BoxError>>, Box<dyn Any + Send>>;
 
 /// How an incarnation ended.
 enum Ended {
@@ -43,189 +80,350 @@ enum Ended {
     Panicked(String),
 }
 
-/// The duty to end an actor: whatever becomes of the future that runs it, also when it is dropped
-/// before its first poll, nothing more is accepted and whoever waits is told.
-pub(super) struct Life<I: Send + 'static> {
-    shared: Arc<Shared<I>>,
-    receiver: Receiver<I>,
-    /// Why it ended; none while it has not.
-    reason: Option<StopReason>,
+/// What the cell does when no incarnation runs.
+enum Step {
+    /// Another incarnation.
+    Start,
+    /// The same after a wait.
+    Wait(Duration),
+    End(StopReason),
 }
 
-impl<I: Send + 'static> Life<I> {
-    pub(super) fn new(shared: Arc<Shared<I>>) -> Self {
-        Self { shared, receiver: Receiver::new(), reason: None }
+/// What most actors never need.
+struct Rare<A: Actor> {
+    /// Waits to be called.
+    prologue: Option<Prologue<A>>,
+    preparing: Option<BoxFuture<'static, Result<(), BoxError>>>,
+    /// The wait before a restart.
+    waiting: Option<Pin<Box<Sleep>>>,
+    /// The time that a stop may take. Outlives an incarnation that fails while it drains.
+    drain: Option<Pin<Box<Sleep>>>,
+    restarts: Option<(Intensity, Backoff)>,
+}
+
+impl<A: Actor> Default for Rare<A> {
+    fn default() -> Self {
+        Self { prologue: None, preparing: None, waiting: None, drain: None, restarts: None }
     }
 }
 
-impl<I: Send + 'static> Drop for Life<I> {
-    fn drop(&mut self) {
-        let reason = self.reason.take().unwrap_or_else(|| {
-            if std::thread::panicking() {
-                return StopReason::Failed("it panicked outside its handlers".to_owned());
+pin_project_lite::pin_project! {
+    /// Runs an actor until it has ended for good.
+    ///
+    /// Whatever becomes of it, also when it is dropped before its first poll: nothing more is
+    /// accepted and whoever waits is told.
+    pub(super) struct Cell<A: Actor, F, M, L> {
+        shared: Arc<Shared<A::Inbox>>,
+        options: Settings,
+        factory: F,
+        make: M,
+        #[pin]
+        life: Option<L>,
+        rare: Option<Box<Rare<A>>>,
+        is_first: bool,
+        // Why it ended; none while it has not.
+        reason: Option<Box<StopReason>>,
+    }
+
+    impl<A: Actor, F, M, L> PinnedDrop for Cell<A, F, M, L> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // What is in hand goes back to the mailbox first.
+            this.life.set(None);
+            let reason = this.reason.take().map_or_else(|| reason_of_drop(this.shared), |it| *it);
+            end(this.shared, reason);
+        }
+    }
+}
+
+fn reason_of_drop<I: Send + 'static>(shared: &Shared<I>) -> StopReason {
+    if std::thread::panicking() {
+        return StopReason::Failed("it panicked outside its handlers".to_owned());
+    }
+    shared.core.control.request().map_or(StopReason::Shutdown, |request| request.reason)
+}
+
+impl<A, F, M, L> Future for Cell<A, F, M, L>
+where
+    A: Actor,
+    F: Fn() -> A,
+    M: Fn(Arc<Shared<A::Inbox>>, A, Duration) -> L,
+    L: Future<Output = Result<(), BoxError>>,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.as_mut().project();
+        if !this.shared.core.control.is_signalled()
+            && this.rare.is_none()
+            && let Some(life) = this.life.as_pin_mut()
+        {
+            return match catch_unwind(AssertUnwindSafe(|| life.poll(cx))) {
+                Ok(Poll::Pending) => Poll::Pending,
+                polled => self.poll_on(Some(polled), cx),
+            };
+        }
+        self.poll_on(None, cx)
+    }
+}
+
+impl<A, F, M, L> Cell<A, F, M, L>
+where
+    A: Actor,
+    F: Fn() -> A,
+    M: Fn(Arc<Shared<A::Inbox>>, A, Duration) -> L,
+    L: Future<Output = Result<(), BoxError>>,
+{
+    /// All but the common case: a stop, a restart, the end of an incarnation (`polled`, if it was
+    /// polled already).
+    #[cold]
+    #[inline(never)]
+    fn poll_on(
+        mut self: Pin<&mut Self>,
+        mut polled: Option<Polled>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            let mut this = self.as_mut().project();
+            if polled.is_none()
+                && let Some(request) = this.shared.core.control.take_signal()
+            {
+                begin_stop(this.shared, this.options, this.rare, &request);
             }
-            self.shared.control.request().map_or(StopReason::Shutdown, |request| request.reason)
-        });
-        end(&self.shared, &mut self.receiver, reason);
+            let step = match this.life.as_mut().as_pin_mut() {
+                Some(life) => {
+                    let polled = polled
+                        .take()
+                        .unwrap_or_else(|| catch_unwind(AssertUnwindSafe(|| life.poll(cx))));
+                    let ended = match polled {
+                        Ok(Poll::Pending) => {
+                            if keep_time(this.shared, this.rare, cx) {
+                                continue;
+                            }
+                            return Poll::Pending;
+                        }
+                        Ok(Poll::Ready(Ok(()))) => Ended::Stopped,
+                        Ok(Poll::Ready(Err(error))) => Ended::StartFailed(error.to_string()),
+                        Err(panic) => panicked(this.shared, &*panic),
+                    };
+                    // Before anything is decided: what is in hand goes back to the mailbox.
+                    if catch_unwind(AssertUnwindSafe(|| this.life.set(None))).is_err() {
+                        tracing::error!(
+                            actor = this.shared.name(),
+                            "an actor panicked while it was dropped"
+                        );
+                    }
+                    self.as_mut().after(ended)
+                }
+                None => ready!(self.as_mut().poll_idle(cx)),
+            };
+            if let Some(reason) = self.as_mut().take(step) {
+                *self.as_mut().project().reason = Some(Box::new(reason));
+                return Poll::Ready(());
+            }
+        }
     }
-}
 
-/// Runs an actor until it has ended for good.
-pub(super) async fn run<A: Actor, F: Fn() -> A>(
-    mut life: Life<A::Inbox>,
-    factory: F,
-    options: ActorOptions,
-    prologue: Option<Prologue<A>>,
-) {
-    let shared = life.shared.clone();
-    let mut ctx = Ctx::new(shared.clone());
-    let reason = live(&shared, &factory, &options, prologue, &mut life.receiver, &mut ctx).await;
-    life.reason = Some(reason);
-}
-
-async fn live<A: Actor, F: Fn() -> A>(
-    shared: &Arc<Shared<A::Inbox>>,
-    factory: &F,
-    options: &ActorOptions,
-    prologue: Option<Prologue<A>>,
-    receiver: &mut Receiver<A::Inbox>,
-    ctx: &mut Ctx<A>,
-) -> StopReason {
-    let control = &shared.control;
-    let mut drain = None;
-    if let Some(prologue) = prologue
-        && let Err(reason) = prepare(prologue, shared, options, ctx, &mut drain).await
-    {
-        return reason;
+    /// Takes a step. Why the actor has ended, if it has.
+    fn take(mut self: Pin<&mut Self>, mut step: Step) -> Option<StopReason> {
+        loop {
+            match step {
+                Step::Start => match self.as_mut().start() {
+                    Ok(()) => return None,
+                    Err(ended) => step = self.as_mut().after(ended),
+                },
+                Step::Wait(wait) => {
+                    let this = self.project();
+                    this.shared.core.control.set_state(ActorState::Restarting);
+                    let sleep = Box::pin(this.shared.timer().sleep(wait));
+                    this.rare.get_or_insert_default().waiting = Some(sleep);
+                    return None;
+                }
+                Step::End(reason) => return Some(reason),
+            }
+        }
     }
-    let mut intensity = Intensity::new(options.restart_max, options.restart_within);
-    let mut backoff = Backoff::new(options.backoff.0, options.backoff.1);
-    let mut is_first = true;
-    loop {
-        let ended = incarnation::<A, F>(shared, factory, options, receiver, ctx, &mut drain).await;
+
+    /// Builds the actor and begins an incarnation.
+    fn start(self: Pin<&mut Self>) -> Result<(), Ended> {
+        let mut this = self.project();
+        this.shared.core.take_in_hand(const { name_hash(STARTED) });
+        let actor = catch_unwind(AssertUnwindSafe(|| (this.factory)()))
+            .map_err(|panic| panicked(this.shared, &*panic))?;
+        let life = (this.make)(this.shared.clone(), actor, this.options.get().drain);
+        this.life.set(Some(life));
+        Ok(())
+    }
+
+    /// What to do while no incarnation runs.
+    fn poll_idle(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Step> {
+        let this = self.as_mut().project();
+        let shared = this.shared.clone();
+        let Some(rare) = this.rare.as_mut() else { return Poll::Ready(Step::Start) };
+        if let Some(prologue) = rare.prologue.take() {
+            let addr = Addr::from_shared(shared.clone());
+            rare.preparing = Some(Box::pin(async move { prologue(addr).await }));
+        }
+        if let Some(preparing) = &mut rare.preparing {
+            let polled = catch_unwind(AssertUnwindSafe(|| preparing.as_mut().poll(cx)));
+            let outcome = match polled {
+                Ok(Poll::Pending) => {
+                    if keep_time(&shared, this.rare, cx) {
+                        this.rare.get_or_insert_default().preparing = None;
+                        return Poll::Ready(Step::End(shared.core.control.reason_of_stop()));
+                    }
+                    return Poll::Pending;
+                }
+                Ok(Poll::Ready(outcome)) => outcome,
+                Err(panic) => {
+                    let text = panic_text(&*panic);
+                    observe_panic(&shared, "before its start", &text);
+                    Err(text.into())
+                }
+            };
+            rare.preparing = None;
+            return Poll::Ready(match outcome {
+                Ok(()) => Step::Start,
+                Err(error) => Step::End(StopReason::StartFailed(error.to_string())),
+            });
+        }
+        if let Some(waiting) = &mut rare.waiting {
+            // A request that was taken at the top of this poll counts as well.
+            if shared.core.control.phase() != Phase::Run {
+                rare.waiting = None;
+                if !has_accepted(&shared) {
+                    return Poll::Ready(Step::End(shared.core.control.reason_of_stop()));
+                }
+                return Poll::Ready(Step::Start);
+            }
+            ready!(waiting.as_mut().poll(cx));
+            rare.waiting = None;
+        }
+        Poll::Ready(Step::Start)
+    }
+
+    /// What comes after an incarnation.
+    fn after(self: Pin<&mut Self>, ended: Ended) -> Step {
+        let this = self.project();
+        let (shared, options) = (&*this.shared, this.options.get());
+        let control = &shared.core.control;
+        shared.core.waits.reset();
         let failure = match ended {
             // It is to be built again, unless somebody else told it to stop meanwhile.
             Ended::Stopped if control.phase() == Phase::Leave => BY_ITSELF.to_owned(),
-            Ended::Stopped => return reason_of_stop(control),
-            Ended::StartFailed(_) if is_first && control.phase() == Phase::Kill => {
-                return reason_of_stop(control);
+            Ended::Stopped => return Step::End(control.reason_of_stop()),
+            Ended::StartFailed(_) if *this.is_first && control.phase() == Phase::Kill => {
+                return Step::End(control.reason_of_stop());
             }
-            Ended::StartFailed(reason) if is_first => return StopReason::StartFailed(reason),
+            Ended::StartFailed(reason) if *this.is_first => {
+                return Step::End(StopReason::StartFailed(reason));
+            }
             Ended::StartFailed(reason) | Ended::Panicked(reason) => {
-                failed(shared, ctx, &reason);
+                let handling = shared.core.in_hand().unwrap_or_default();
+                tracing::error!(actor = shared.name(), handling, reason, "an actor failed");
                 if options.restart_when == RestartWhen::Never {
-                    return StopReason::Failed(reason);
+                    return Step::End(StopReason::Failed(reason));
                 }
                 reason
             }
         };
-        is_first = false;
+        *this.is_first = false;
+        let rare = this.rare.get_or_insert_default();
+        let (intensity, backoff) = rare.restarts.get_or_insert_with(|| {
+            (
+                Intensity::new(options.restart_max, options.restart_within),
+                Backoff::new(options.backoff.0, options.backoff.1),
+            )
+        });
         let now = Instant::now();
-        if let Some(request) = standing_request(control, options) {
+        let answers_own_stop = options.restart_when == RestartWhen::Always;
+        if let Some(request) = control.standing_request(answers_own_stop) {
             let may_go_on = control.phase() != Phase::Kill && intensity.permits(now);
-            if !may_go_on || !has_accepted(shared, receiver) {
-                return request.reason;
+            if !may_go_on || !has_accepted(shared) {
+                return Step::End(request.reason);
             }
-            continue;
+            return Step::Start;
         }
         if intensity.is_calm(now) {
             backoff.reset();
         }
         if !intensity.permits(now) {
-            return StopReason::TooManyRestarts(failure);
+            return Step::End(StopReason::TooManyRestarts(failure));
         }
         let wait = backoff.next(fastrand::f64());
+        shared.core.restarted();
         tracing::warn!(actor = shared.name(), ?wait, "the actor is built again");
-        control.set_state(ActorState::Restarting);
-        if wait_or_stop(shared, wait).await && !has_accepted(shared, receiver) {
-            return reason_of_stop(control);
-        }
+        Step::Wait(wait)
     }
 }
 
 /// The failure of an actor that stops by itself too often.
 const BY_ITSELF: &str = "it stopped by itself";
 
-/// Runs what comes before the first start.
-async fn prepare<A: Actor>(
-    prologue: Prologue<A>,
-    shared: &Arc<Shared<A::Inbox>>,
-    options: &ActorOptions,
-    ctx: &Ctx<A>,
-    drain: &mut Option<Pin<Box<Sleep>>>,
-) -> Result<(), StopReason> {
-    let addr = ctx.addr();
-    let inner = pin!(async move { prologue(addr).await });
-    let inner = pin!(Abortable { inner, control: &shared.control });
-    match (Guarded { inner, shared, options, drain }).await {
-        Ok(Some(Ok(()))) => Ok(()),
-        Ok(Some(Err(error))) => Err(StopReason::StartFailed(error.to_string())),
-        Ok(None) => Err(reason_of_stop(&shared.control)),
-        Err(panic) => Err(StopReason::StartFailed(panic_text(&*panic))),
-    }
-}
-
-/// Tells of a failure: the sender of the message in hand, if it came from another process, and the
-/// log.
-fn failed<A: Actor>(shared: &Shared<A::Inbox>, ctx: &mut Ctx<A>, reason: &str) {
-    if let Some(received) = ctx.take_received() {
-        received.delivery.conclude(Conclusion::Panicked);
-    }
-    tracing::error!(actor = shared.name(), handling = ctx.in_hand(), reason, "an actor failed");
-}
-
-fn reason_of_stop(control: &Control) -> StopReason {
-    control.request().map_or(StopReason::Finished, |request| request.reason)
-}
-
-/// The request to stop that a restart does not answer.
-fn standing_request(control: &Control, options: &ActorOptions) -> Option<StopRequest> {
-    let request = control.request()?;
-    if request.reason == StopReason::Finished && options.restart_when == RestartWhen::Always {
-        control.clear_request();
-        return control.request();
-    }
-    Some(request)
-}
-
 /// Whether an actor that is to stop has accepted something that it did not come to: then it is built
 /// once more, to work that off. It takes no more from here on.
-fn has_accepted<I: Send + 'static>(shared: &Shared<I>, receiver: &Receiver<I>) -> bool {
+fn has_accepted<I: Send + 'static>(shared: &Shared<I>) -> bool {
     shared.mailbox.close();
-    !receiver.is_empty() || !shared.mailbox.is_empty()
+    !shared.mailbox.is_empty()
 }
 
-/// Waits before a restart. True when it is told to stop meanwhile.
-async fn wait_or_stop<I: Send + 'static>(shared: &Shared<I>, wait: Duration) -> bool {
-    let mut sleep = pin!(shared.timer().sleep(wait));
-    poll_fn(|cx| match shared.control.is_signalled() {
-        true => Poll::Ready(true),
-        false => sleep.as_mut().poll(cx).map(|()| false),
-    })
-    .await
+/// Begins a stop: nothing more is accepted, and the time that it may take begins.
+fn begin_stop<A: Actor>(
+    shared: &Shared<A::Inbox>,
+    options: &Settings,
+    rare: &mut Option<Box<Rare<A>>>,
+    request: &StopRequest,
+) {
+    let (control, options) = (&shared.core.control, options.get());
+    if request.reason == StopReason::Finished && options.restart_when == RestartWhen::Always {
+        control.set_phase(Phase::Leave);
+        return;
+    }
+    shared.mailbox.close();
+    control.set_phase(Phase::Drain);
+    control.set_state(ActorState::Stopping);
+    let limit = request.drain.unwrap_or(options.drain);
+    rare.get_or_insert_default().drain = Some(Box::pin(shared.timer().sleep(limit)));
+}
+
+/// Looks at the time that a stop may take. True when it is over: then the phase is to end at once.
+fn keep_time<A: Actor>(
+    shared: &Shared<A::Inbox>,
+    rare: &mut Option<Box<Rare<A>>>,
+    cx: &mut Context<'_>,
+) -> bool {
+    let Some(drain) = rare.as_mut().and_then(|rare| rare.drain.as_mut()) else { return false };
+    if drain.as_mut().poll(cx).is_pending() {
+        return false;
+    }
+    if let Some(rare) = rare {
+        rare.drain = None;
+    }
+    tracing::warn!(actor = shared.name(), "a stopping actor did not work off its mailbox in time");
+    shared.core.control.set_phase(Phase::Kill);
+    true
 }
 
 /// The end for good: nothing more is accepted, and who still waits is told.
-fn end<I: Send + 'static>(shared: &Shared<I>, receiver: &mut Receiver<I>, reason: StopReason) {
+fn end<I: Send + 'static>(shared: &Shared<I>, reason: StopReason) {
     shared.mailbox.close();
-    let (in_hand, queued) = (receiver.take_all(), shared.mailbox.take_all());
-    let left = in_hand.len() + queued.len();
+    let queued = shared.mailbox.take_all();
     match &reason {
         StopReason::Requested | StopReason::Finished | StopReason::Shutdown => {
             tracing::debug!(actor = shared.name(), %reason, "an actor stopped");
         }
         _ => tracing::error!(actor = shared.name(), %reason, "an actor stopped"),
     }
-    if left > 0 {
+    if !queued.is_empty() {
         tracing::warn!(
             actor = shared.name(),
-            messages = left,
+            messages = queued.len(),
             "messages were left in the mailbox of an actor that ended"
         );
     }
     // The reason stands before the askers are told, so that they can read it.
-    shared.control.end(reason);
-    for message in in_hand.into_iter().chain(queued) {
+    shared.core.control.end(reason);
+    for message in queued {
         // Messages are user code: one that panics while it is dropped must not keep the others from
         // being told, nor end the process when this runs during a panic.
         if catch_unwind(AssertUnwindSafe(|| drop(message))).is_err() {
@@ -234,198 +432,14 @@ fn end<I: Send + 'static>(shared: &Shared<I>, receiver: &mut Receiver<I>, reason
     }
 }
 
-/// One incarnation, from the factory to the `stopped` hook. Panics end it and nothing else.
-async fn incarnation<A: Actor, F: Fn() -> A>(
-    shared: &Arc<Shared<A::Inbox>>,
-    factory: &F,
-    options: &ActorOptions,
-    receiver: &mut Receiver<A::Inbox>,
-    ctx: &mut Ctx<A>,
-    drain: &mut Option<Pin<Box<Sleep>>>,
-) -> Ended {
-    let inner = pin!(handle_all::<A, F>(shared, factory, options, receiver, ctx));
-    let guarded = Guarded { inner, shared, options, drain };
-    match guarded.await {
-        Ok(Ok(())) => Ended::Stopped,
-        Ok(Err(error)) => Ended::StartFailed(error.to_string()),
-        Err(panic) => Ended::Panicked(panic_text(&*panic)),
-    }
+fn panicked<I: Send + 'static>(shared: &Shared<I>, panic: &(dyn Any + Send)) -> Ended {
+    let text = panic_text(panic);
+    observe_panic(shared, shared.core.in_hand().unwrap_or_default(), &text);
+    Ended::Panicked(text)
 }
 
-async fn handle_all<A: Actor, F: Fn() -> A>(
-    shared: &Arc<Shared<A::Inbox>>,
-    factory: &F,
-    options: &ActorOptions,
-    receiver: &mut Receiver<A::Inbox>,
-    ctx: &mut Ctx<A>,
-) -> Result<(), BoxError> {
-    ctx.enter("started");
-    let mut actor = factory();
-    match (Abortable { inner: pin!(actor.__started(ctx)), control: &shared.control }).await {
-        Some(started) => started?,
-        None => return Err("it was stopped before it had started".into()),
-    }
-    ctx.ticks = Ticks::start(A::__ticks(), shared.timer());
-    shared.control.mark_started();
-    if shared.control.phase() == Phase::Run {
-        shared.control.set_state(ActorState::Running);
-    }
-    let control = &shared.control;
-    let mut left = MESSAGES_PER_TURN;
-    while let Some(tick) = ready(shared, receiver, ctx, &mut left).await {
-        if let Some(index) = tick {
-            Abortable { inner: pin!(actor.__handle(A::__tick(index), ctx)), control }.await;
-            left = left.saturating_sub(1);
-            // A timer whose handler takes as long as its period is due again at once: messages have
-            // their turn in between.
-            if receiver.is_empty() {
-                receiver.refill(&shared.mailbox);
-            }
-        }
-        while left > 0 {
-            let Some(inbox) = receiver.pop(&shared.mailbox) else { break };
-            left -= 1;
-            if let Some(inbox) = actor.__step(inbox, ctx) {
-                receiver.publish_before_await(&shared.mailbox);
-                Abortable { inner: pin!(actor.__handle(inbox, ctx)), control }.await;
-                if control.phase() >= Phase::Leave {
-                    break;
-                }
-            }
-        }
-    }
-    ctx.ticks = None;
-    // What a dropped handler left behind: nobody can say how far it came.
-    drop(ctx.take_received());
-    ctx.enter("stopped");
-    let reason = reason_of_stop(control);
-    let hook = actor.__stopped(ctx, &reason);
-    if time_limited(hook, shared.timer().sleep(options.drain)).await.is_none() {
-        tracing::warn!(actor = shared.name(), "the stopped hook did not end in time");
-    }
-    Ok(())
-}
-
-/// Waits until there is something to do: messages in the batch (`Some(None)`), a timer that is due
-/// (`Some(Some(index))`), or the end (`None`).
-async fn ready<A: Actor>(
-    shared: &Shared<A::Inbox>,
-    receiver: &mut Receiver<A::Inbox>,
-    ctx: &mut Ctx<A>,
-    left: &mut u32,
-) -> Option<Option<u16>> {
-    let mut has_yielded = false;
-    poll_fn(|cx| {
-        let phase = shared.control.phase();
-        if phase >= Phase::Leave {
-            return Poll::Ready(None);
-        }
-        if *left == 0 && !has_yielded {
-            has_yielded = true;
-            *left = MESSAGES_PER_TURN;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        if phase == Phase::Run
-            && let Some(index) = ctx.ticks.as_mut().and_then(|ticks| ticks.poll_due(cx))
-        {
-            return Poll::Ready(Some(Some(index)));
-        }
-        if !receiver.is_empty() || receiver.refill(&shared.mailbox) {
-            return Poll::Ready(Some(None));
-        }
-        if phase == Phase::Drain {
-            return Poll::Ready(None);
-        }
-        *left = MESSAGES_PER_TURN;
-        Poll::Pending
-    })
-    .await
-}
-
-async fn time_limited<T>(future: impl Future<Output = T>, limit: Sleep) -> Option<T> {
-    let (mut future, mut limit) = (pin!(future), pin!(limit));
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => limit.as_mut().poll(cx).map(|()| None),
-    })
-    .await
-}
-
-/// A hook or handler that is dropped where it awaits when the actor must end: then it gives nothing.
-struct Abortable<'a, F> {
-    inner: Pin<&'a mut F>,
-    control: &'a Control,
-}
-
-impl<F: Future> Future for Abortable<'_, F> {
-    type Output = Option<F::Output>;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.inner.as_mut().poll(cx) {
-            Poll::Pending if self.control.phase() == Phase::Kill => Poll::Ready(None),
-            polled => polled.map(Some),
-        }
-    }
-}
-
-/// Polls an incarnation: looks at the control lane first, catches panics, and keeps the time that
-/// a stop may take.
-struct Guarded<'a, F, I> {
-    inner: Pin<&'a mut F>,
-    shared: &'a Shared<I>,
-    options: &'a ActorOptions,
-    /// Outlives an incarnation that fails while it drains.
-    drain: &'a mut Option<Pin<Box<Sleep>>>,
-}
-
-impl<F, I: Send + 'static> Guarded<'_, F, I> {
-    fn begin_stop(&mut self, reason: &StopReason, drain: Option<Duration>) {
-        let control = &self.shared.control;
-        if *reason == StopReason::Finished && self.options.restart_when == RestartWhen::Always {
-            control.set_phase(Phase::Leave);
-            return;
-        }
-        self.shared.mailbox.close();
-        control.set_phase(Phase::Drain);
-        control.set_state(ActorState::Stopping);
-        let limit = drain.unwrap_or(self.options.drain);
-        *self.drain = Some(Box::pin(self.shared.timer().sleep(limit)));
-    }
-
-    fn keep_time(&mut self, cx: &mut Context<'_>) {
-        let Some(drain) = self.drain.as_mut() else { return };
-        if drain.as_mut().poll(cx).is_ready() {
-            *self.drain = None;
-            tracing::warn!(
-                actor = self.shared.name(),
-                "a stopping actor did not work off its mailbox in time"
-            );
-            self.shared.control.set_phase(Phase::Kill);
-            cx.waker().wake_by_ref();
-        }
-    }
-}
-
-impl<F: Future, I: Send + 'static> Future for Guarded<'_, F, I> {
-    type Output = Result<F::Output, Box<dyn Any + Send>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        if let Some(request) = this.shared.control.take_signal() {
-            this.begin_stop(&request.reason, request.drain);
-        }
-        let inner = &mut this.inner;
-        let polled = match catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(cx))) {
-            Ok(polled) => polled,
-            Err(panic) => return Poll::Ready(Err(panic)),
-        };
-        if polled.is_pending() && this.drain.is_some() {
-            this.keep_time(cx);
-        }
-        polled.map(Ok)
-    }
+fn observe_panic<I: Send + 'static>(shared: &Shared<I>, handling: &str, text: &str) {
+    shared.host().observer().tell(|observer| observer.panicked(shared.name(), handling, text));
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

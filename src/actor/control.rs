@@ -8,7 +8,8 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{ActorState, StopReason};
+use super::{ActorState, StopReason, core::name_hash};
+use crate::time::Registration;
 
 /// What the loop of an actor has to do, besides handling messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,15 +44,43 @@ pub(super) struct Control {
 #[derive(Debug)]
 struct Inner {
     state: ActorState,
+    /// Set once, when the first start succeeded.
+    started: bool,
+    /// What most actors do without for most of their life.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
     request: Option<StopRequest>,
     /// What came after the actor's own request to stop, which a restart may answer.
     later: Option<StopRequest>,
-    /// Set once, when the first start succeeded.
-    started: bool,
     /// Set once, when the actor has ended for good.
     ended: Option<StopReason>,
     listeners: Vec<(u64, Waker)>,
     last_listener: u64,
+    /// Names of messages whose handlers stand outside the block.
+    foreign_names: Vec<&'static str>,
+    /// The actor's place in the timer.
+    alarm: Option<Registration>,
+}
+
+impl Inner {
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    fn ended(&self) -> Option<&StopReason> {
+        self.rare.as_ref()?.ended.as_ref()
+    }
+
+    fn request(&self) -> Option<&StopRequest> {
+        self.rare.as_ref()?.request.as_ref()
+    }
+
+    fn take_listeners(&mut self) -> Vec<(u64, Waker)> {
+        self.rare.as_mut().map(|rare| std::mem::take(&mut rare.listeners)).unwrap_or_default()
+    }
 }
 
 /// What a waiter may look at.
@@ -76,18 +105,19 @@ impl<T, F: Fn(Seen<'_>) -> Option<T> + Unpin> Future for Listening<'_, F> {
         // Cloned here, and who was noted before is dropped after the lock is released.
         let mut waker = Some(cx.waker().clone());
         let mut inner = this.control.inner.lock();
-        let seen = Seen { started: inner.started, ended: inner.ended.as_ref() };
+        let seen = Seen { started: inner.started, ended: inner.ended() };
         if let Some(picked) = (this.pick)(seen) {
             return Poll::Ready(picked);
         }
         let Some(fresh) = waker.take() else { return Poll::Pending };
-        let noted = inner.listeners.iter_mut().find(|(id, _)| Some(*id) == this.listener);
+        let rare = inner.rare();
+        let noted = rare.listeners.iter_mut().find(|(id, _)| Some(*id) == this.listener);
         match noted {
             Some((_, noted)) => waker = Some(std::mem::replace(noted, fresh)),
             None => {
-                inner.last_listener += 1;
-                let id = inner.last_listener;
-                inner.listeners.push((id, fresh));
+                rare.last_listener += 1;
+                let id = rare.last_listener;
+                rare.listeners.push((id, fresh));
                 this.listener = Some(id);
             }
         }
@@ -101,8 +131,9 @@ impl<F> Drop for Listening<'_, F> {
     fn drop(&mut self) {
         let Some(listener) = self.listener else { return };
         let mut inner = self.control.inner.lock();
-        let at = inner.listeners.iter().position(|(id, _)| *id == listener);
-        let forgotten = at.map(|at| inner.listeners.swap_remove(at));
+        let rare = inner.rare();
+        let at = rare.listeners.iter().position(|(id, _)| *id == listener);
+        let forgotten = at.map(|at| rare.listeners.swap_remove(at));
         drop(inner);
         drop(forgotten);
     }
@@ -113,15 +144,7 @@ impl Control {
         Self {
             signalled: AtomicBool::new(false),
             phase: AtomicU8::new(Phase::Run as u8),
-            inner: Mutex::new(Inner {
-                state: ActorState::Starting,
-                request: None,
-                later: None,
-                started: false,
-                ended: None,
-                listeners: Vec::new(),
-                last_listener: 0,
-            }),
+            inner: Mutex::new(Inner { state: ActorState::Starting, started: false, rare: None }),
         }
     }
 
@@ -129,16 +152,17 @@ impl Control {
     /// it stopped by itself. False when there was one, or it has ended.
     pub(super) fn request_stop(&self, request: StopRequest) -> bool {
         let mut inner = self.inner.lock();
-        if inner.ended.is_some() {
+        if inner.ended().is_some() {
             return false;
         }
-        if let Some(standing) = &inner.request {
-            if standing.reason == StopReason::Finished && inner.later.is_none() {
-                inner.later = Some(request);
+        let rare = inner.rare();
+        if let Some(standing) = &rare.request {
+            if standing.reason == StopReason::Finished && rare.later.is_none() {
+                rare.later = Some(request);
             }
             return false;
         }
-        inner.request = Some(request);
+        rare.request = Some(request);
         self.signalled.store(true, Ordering::Release);
         true
     }
@@ -150,24 +174,42 @@ impl Control {
             return None;
         }
         self.signalled.store(false, Ordering::Relaxed);
-        self.inner.lock().request.clone()
+        self.request()
     }
 
     /// Whether a request came that was not taken yet.
+    #[inline]
     pub(super) fn is_signalled(&self) -> bool {
         self.signalled.load(Ordering::Relaxed)
     }
 
     /// The request that stands.
     pub(super) fn request(&self) -> Option<StopRequest> {
-        self.inner.lock().request.clone()
+        self.inner.lock().request().cloned()
+    }
+
+    /// The request that stands and that a restart does not answer, as it answers the actor's own
+    /// when it is built again always.
+    pub(super) fn standing_request(&self, answers_own: bool) -> Option<StopRequest> {
+        let request = self.request()?;
+        if request.reason == StopReason::Finished && answers_own {
+            self.clear_request();
+            return self.request();
+        }
+        Some(request)
+    }
+
+    /// Why the actor ends, when it ends in order.
+    pub(super) fn reason_of_stop(&self) -> StopReason {
+        self.request().map_or(StopReason::Finished, |request| request.reason)
     }
 
     /// Forgets a request that a restart answers; what came after it stands now.
-    pub(super) fn clear_request(&self) {
+    fn clear_request(&self) {
         let mut inner = self.inner.lock();
-        inner.request = inner.later.take().filter(|later| later.reason != StopReason::Finished);
-        self.signalled.store(inner.request.is_some(), Ordering::Release);
+        let rare = inner.rare();
+        rare.request = rare.later.take().filter(|later| later.reason != StopReason::Finished);
+        self.signalled.store(rare.request.is_some(), Ordering::Release);
         drop(inner);
         self.phase.store(Phase::Run as u8, Ordering::Relaxed);
     }
@@ -194,7 +236,7 @@ impl Control {
         let listeners = {
             let mut inner = self.inner.lock();
             inner.state = state;
-            std::mem::take(&mut inner.listeners)
+            inner.take_listeners()
         };
         listeners.into_iter().for_each(|(_, waker)| waker.wake());
     }
@@ -205,18 +247,46 @@ impl Control {
             if std::mem::replace(&mut inner.started, true) {
                 return;
             }
-            std::mem::take(&mut inner.listeners)
+            inner.take_listeners()
         };
         listeners.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     pub(super) fn end(&self, reason: StopReason) {
-        self.inner.lock().ended = Some(reason);
+        let alarm = {
+            let mut inner = self.inner.lock();
+            inner.rare().ended = Some(reason);
+            inner.rare().alarm.take()
+        };
+        drop(alarm);
         self.set_state(ActorState::Stopped);
     }
 
     pub(super) fn ended(&self) -> Option<StopReason> {
-        self.inner.lock().ended.clone()
+        self.inner.lock().ended().cloned()
+    }
+
+    /// Keeps the actor's place in the timer. What it had before is given up.
+    pub(super) fn keep_alarm(&self, alarm: Registration) {
+        let before = self.inner.lock().rare().alarm.replace(alarm);
+        drop(before);
+    }
+
+    /// Notes the name of a message that the actor's tables do not have.
+    #[cold]
+    pub(super) fn note_foreign_name(&self, name: &'static str) {
+        let mut inner = self.inner.lock();
+        let names = &mut inner.rare().foreign_names;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+
+    /// The name with this hash among those.
+    pub(super) fn foreign_name(&self, hash: u32) -> Option<&'static str> {
+        let inner = self.inner.lock();
+        let names = &inner.rare.as_ref()?.foreign_names;
+        names.iter().copied().find(|name| name_hash(name) == hash)
     }
 
     /// Waits until `pick` gives something.
@@ -240,8 +310,8 @@ mod tests {
             let mut listening = control.listen(|seen| seen.ended.cloned());
             assert!(Pin::new(&mut listening).poll(&mut cx).is_pending());
             assert!(Pin::new(&mut listening).poll(&mut cx).is_pending());
-            assert_eq!(control.inner.lock().listeners.len(), 1);
+            assert_eq!(control.inner.lock().rare().listeners.len(), 1);
         }
-        assert!(control.inner.lock().listeners.is_empty());
+        assert!(control.inner.lock().rare().listeners.is_empty());
     }
 }

@@ -2,7 +2,10 @@ use std::{fmt, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Handlers, Replying, Shared, StopReason, boxed::Received, ticks::Ticks};
+use super::{
+    Handlers, Replying, Shared, StopReason, boxed::Received, core::name_hash, reply::Owed,
+    ticks::Ticks,
+};
 use crate::{
     address::Addr,
     error::{Delivery, Failure, FailureKind},
@@ -15,14 +18,12 @@ pub struct Ctx<A: Handlers> {
     shared: Arc<Shared<A::Inbox>>,
     /// The way back of the message in hand, when it came from another process.
     received: Option<Received>,
-    /// Wire name of the message in hand, for the log.
-    in_hand: &'static str,
     pub(super) ticks: Option<Box<Ticks>>,
 }
 
 impl<A: Handlers> Ctx<A> {
     pub(super) fn new(shared: Arc<Shared<A::Inbox>>) -> Self {
-        Self { shared, received: None, in_hand: "", ticks: None }
+        Self { shared, received: None, ticks: None }
     }
 
     /// The actor's own address.
@@ -49,8 +50,9 @@ impl<A: Handlers> Ctx<A> {
         &self.shared
     }
 
-    pub(super) fn in_hand(&self) -> &'static str {
-        self.in_hand
+    /// Notes that the actor owes a reply beyond its handler.
+    pub(super) fn owe_reply(&self) -> Owed {
+        Owed::by(self.shared.clone())
     }
 
     pub(crate) fn take_received(&mut self) -> Option<Received> {
@@ -71,12 +73,12 @@ impl<A: Handlers> Ctx<A> {
     #[doc(hidden)]
     #[inline]
     pub fn open<M: Message>(&mut self, envelope: Envelope<M>) -> Option<(M, Replying<M>)> {
-        let Envelope { message, mut reply } = envelope;
-        self.in_hand = M::NAME;
+        let Envelope { message, reply } = envelope;
+        self.shared.core.take_in_hand(const { name_hash(M::NAME) });
         if reply.is_abandoned() || (self.received.is_some() && !self.begin_received()) {
             return None;
         }
-        Some((message, Replying::new(reply.take())))
+        Some((message, Replying::new(reply.into_asker())))
     }
 
     /// Notes that a handler begins; false when its sender took the message back, or it is late.
@@ -100,10 +102,15 @@ impl<A: Handlers> Ctx<A> {
         true
     }
 
+    /// Notes the name of a message whose handler stands outside the block.
+    pub(super) fn note_foreign<M: Message>(&self) {
+        self.shared.core.control.note_foreign_name(M::NAME);
+    }
+
     /// Names what is in hand when it is not a message.
     #[doc(hidden)]
     pub fn enter(&mut self, what: &'static str) {
-        self.in_hand = what;
+        self.shared.core.take_in_hand(name_hash(what));
     }
 }
 

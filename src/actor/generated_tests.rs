@@ -17,9 +17,9 @@ use crate::{
     ActorOptions, Overflow, RestartWhen,
     address::Addr,
     bus::codec::Codec,
-    host::{HostShared, HostTask},
+    host::{HostOptions, HostShared, HostTask},
     prelude::*,
-    time::Timer,
+    time::{Clock, Timer},
 };
 
 #[derive(Message, Serialize, Deserialize, Debug)]
@@ -152,7 +152,8 @@ fn with_counter(test: impl AsyncFnOnce(Addr<Counter>, Arc<AtomicBool>)) {
         .expect("a runtime");
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(async {
-        let host = HostShared::new(Timer::new(tokio::runtime::Handle::current()));
+        let timer = Timer::new(tokio::runtime::Handle::current(), Clock::of_tokio());
+        let host = HostShared::new(timer, HostOptions { index: 0, spin: false });
         let task = tokio::task::spawn_local(HostTask::new(host.clone()));
         let ended = Arc::new(AtomicBool::new(false));
         let shared = ended.clone();

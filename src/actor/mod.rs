@@ -7,7 +7,10 @@
 mod boxed;
 mod cell;
 mod control;
+mod core;
 mod ctx;
+mod histogram;
+mod incarnation;
 mod options;
 mod packed;
 mod reply;
@@ -18,11 +21,14 @@ mod state;
 mod table;
 mod ticks;
 mod traits;
+mod waits;
 mod wire;
 
+pub(crate) use self::core::{Activity, Core, Look};
 pub use boxed::{BoxedEnvelope, Received, RemoteEnvelope};
 pub(crate) use cell::Prologue;
 pub use ctx::Ctx;
+pub(crate) use histogram::Histogram;
 pub use options::{ActorOptions, RestartWhen};
 pub(crate) use options::{BYTES_BOUNDS, CAPACITY_MAX, DRAIN_DEFAULT};
 pub use packed::{Pack, Packed, Packing, is_large};
@@ -32,10 +38,11 @@ pub use returns::{
     returned_future, started,
 };
 pub(crate) use shared::Shared;
-pub(crate) use spawn::{SpawnOptions, spawn_on};
+pub(crate) use spawn::{Settings, SpawnOptions, spawn_on};
 pub use state::{ActorState, StopReason};
 pub use table::{Access, HandlerRow, TopicRow};
 pub use traits::{Actor, HandledBy, Handler, Handlers, Tick};
+pub(crate) use waits::Waits;
 pub use wire::{EncodeOutcome, Probe, ViaLocal, ViaWire, WireFns, WireFor};
 
 #[cfg(all(test, feature = "macros"))]

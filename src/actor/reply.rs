@@ -1,7 +1,10 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{Ctx, Handlers, boxed::Received};
-use crate::message::{Conclusion, Message, NoReply};
+use crate::{
+    host::Resident,
+    message::{Conclusion, Message, NoReply},
+};
 
 type Asker<M> = oneshot::Sender<Result<<M as Message>::Outcome, NoReply>>;
 
@@ -18,7 +21,10 @@ impl<M: Message> Replying<M> {
     /// Tells whoever waits what the handler returned.
     #[inline]
     pub fn finish<A: Handlers>(mut self, ctx: &mut Ctx<A>, outcome: M::Outcome) {
-        match self.0.take() {
+        let asker = self.0.take();
+        // Nothing is left in it to be dropped.
+        std::mem::forget(self);
+        match asker {
             Some(asker) => crate::message::send(Some(asker), Ok(outcome)),
             None => {
                 if let Some(received) = ctx.take_received() {
@@ -30,13 +36,14 @@ impl<M: Message> Replying<M> {
 
     /// Turns it into a reply that outlives the handler.
     pub fn defer<A: Handlers>(mut self, ctx: &mut Ctx<A>) -> Reply<M> {
-        Reply(Some(match self.0.take() {
-            Some(asker) => Way::Asker(asker),
+        let way = match self.0.take() {
+            Some(asker) => Way::Asker(asker, ctx.owe_reply()),
             None => match ctx.take_received() {
                 Some(received) => Way::Received(received),
                 None => Way::Nobody,
             },
-        }))
+        };
+        Reply(Some(way))
     }
 }
 
@@ -61,8 +68,26 @@ impl<M: Message> fmt::Debug for Replying<M> {
 
 enum Way<M: Message> {
     Nobody,
-    Asker(Asker<M>),
+    Asker(Asker<M>, Owed),
     Received(Received),
+}
+
+/// An actor that owes a reply which its handlers do not.
+pub(super) struct Owed(Option<Arc<dyn Resident>>);
+
+impl Owed {
+    pub(super) fn by(actor: Arc<dyn Resident>) -> Self {
+        actor.core().waits.defer();
+        Self(Some(actor))
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if let Some(actor) = self.0.take() {
+            actor.core().waits.settle_deferred();
+        }
+    }
 }
 
 /// A reply that a handler gives later: `#[handle(defer)] fn f(&mut self, m: M, reply: Reply<M>)`.
@@ -75,7 +100,7 @@ impl<M: Message> Reply<M> {
     /// Answers. When nobody waits any more the outcome is dropped.
     pub fn send(mut self, outcome: M::Outcome) {
         match self.0.take() {
-            Some(Way::Asker(asker)) => crate::message::send(Some(asker), Ok(outcome)),
+            Some(Way::Asker(asker, _)) => crate::message::send(Some(asker), Ok(outcome)),
             Some(Way::Received(received)) => received.handled::<M>(&outcome),
             Some(Way::Nobody) | None => {}
         }
@@ -84,7 +109,7 @@ impl<M: Message> Reply<M> {
     /// Whether the asker has given up.
     pub fn is_abandoned(&self) -> bool {
         match &self.0 {
-            Some(Way::Asker(asker)) => asker.is_closed(),
+            Some(Way::Asker(asker, _)) => asker.is_closed(),
             Some(Way::Received(received)) => received.delivery.is_cancelled(),
             Some(Way::Nobody) | None => false,
         }
@@ -101,14 +126,14 @@ impl<M: Message> Reply<M> {
                 _ => std::future::pending().await,
             }
         };
-        (Self(Some(Way::Asker(asker))), waiting)
+        (Self(Some(Way::Asker(asker, Owed(None)))), waiting)
     }
 }
 
 impl<M: Message> Drop for Reply<M> {
     fn drop(&mut self) {
         match self.0.take() {
-            Some(Way::Asker(asker)) => crate::message::send(Some(asker), Err(unanswered())),
+            Some(Way::Asker(asker, _)) => crate::message::send(Some(asker), Err(unanswered())),
             Some(Way::Received(received)) => received.delivery.conclude(Conclusion::Abandoned),
             Some(Way::Nobody) | None => {}
         }

@@ -1,19 +1,13 @@
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::Wake,
     time::{Duration, Instant},
 };
 
-use super::{
-    ActorState, StopReason,
-    control::{Control, StopRequest},
-};
+use super::{ActorState, Core, Handlers, Look, StopReason, control::StopRequest};
 use crate::{
     error::{Failure, FailureKind},
-    host::{HostShared, Resident, Slot},
+    host::{HostShared, Resident},
     id::ActorId,
     mailbox::{Displaced, Mailbox, MailboxLimits, Pushed},
     time::Timer,
@@ -21,71 +15,45 @@ use crate::{
 
 /// An actor as its addresses see it: mailbox, control lane, waker and place in one allocation.
 pub(crate) struct Shared<I> {
-    id: ActorId,
-    type_name: &'static str,
-    name: Option<Box<str>>,
-    host: Arc<HostShared>,
-    slot: AtomicU32,
-    pub(super) control: Control,
+    pub(crate) core: Core,
     pub(crate) mailbox: Mailbox<I>,
 }
 
-const NO_SLOT: u32 = u32::MAX;
-
 impl<I: Send + 'static> Shared<I> {
-    pub(super) fn new(
+    pub(super) fn new<A: Handlers<Inbox = I>>(
         type_name: &'static str,
         name: Option<Box<str>>,
         host: Arc<HostShared>,
         limits: MailboxLimits,
     ) -> Arc<Self> {
-        static LAST_ID: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
-            id: ActorId::from_u64(LAST_ID.fetch_add(1, Ordering::Relaxed) + 1),
-            type_name,
-            name,
-            host,
-            slot: AtomicU32::new(NO_SLOT),
-            control: Control::new(),
+            core: Core::new::<A>(type_name, name, host),
             mailbox: Mailbox::new(limits),
         })
     }
 
     pub(crate) fn id(&self) -> ActorId {
-        self.id
+        self.core.id()
     }
 
     pub(crate) fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or(self.type_name)
+        self.core.name()
     }
 
     pub(crate) fn host(&self) -> &Arc<HostShared> {
-        &self.host
+        self.core.host()
     }
 
-    pub(crate) fn timer(&self) -> &Timer {
-        self.host.timer()
-    }
-
-    pub(super) fn settle_in(&self, slot: Slot) {
-        self.slot.store(slot.0, Ordering::Release);
-    }
-
-    /// Makes the host poll this actor.
     #[inline]
-    pub(crate) fn wake_actor(&self) {
-        let slot = self.slot.load(Ordering::Acquire);
-        // An actor without a slot will be polled when it gets one.
-        if slot != NO_SLOT {
-            self.host.wake(Slot(slot));
-        }
+    pub(crate) fn timer(&self) -> &Timer {
+        self.core.timer()
     }
 
     /// Does what a push left to do outside the lock.
     #[inline]
     pub(crate) fn after_push(&self, pushed: Pushed<I>) {
         if pushed.wake {
-            self.wake_actor();
+            self.core.wake();
         }
         if !pushed.displaced.is_none() {
             self.displaced(pushed.displaced);
@@ -105,20 +73,20 @@ impl<I: Send + 'static> Shared<I> {
     }
 
     pub(crate) fn state(&self) -> ActorState {
-        self.control.state()
+        self.core.state()
     }
 
     /// Asks the actor to stop, after it has worked off what it accepted.
     pub(crate) fn request_stop(&self, reason: StopReason, drain: Option<Duration>) {
-        if self.control.request_stop(StopRequest { reason, drain }) {
-            self.wake_actor();
+        if self.core.control.request_stop(StopRequest { reason, drain }) {
+            self.core.wake();
         }
     }
 
     /// Why it takes no more messages.
     pub(crate) fn stopped_failure(&self) -> Failure {
         let actor = self.name().to_owned();
-        match self.control.ended() {
+        match self.core.ended() {
             Some(StopReason::StartFailed(reason)) => FailureKind::StartFailed { actor, reason },
             _ => FailureKind::Stopped { actor },
         }
@@ -126,7 +94,7 @@ impl<I: Send + 'static> Shared<I> {
     }
 
     pub(crate) async fn started(&self) -> Result<(), Failure> {
-        let listening = self.control.listen(|seen| match seen.ended {
+        let listening = self.core.control.listen(|seen| match seen.ended {
             Some(_) => Some(true),
             None => seen.started.then_some(false),
         });
@@ -135,22 +103,37 @@ impl<I: Send + 'static> Shared<I> {
     }
 
     pub(crate) async fn stopped(&self) -> StopReason {
-        self.control.listen(|seen| seen.ended.cloned()).await
+        self.core.control.listen(|seen| seen.ended.cloned()).await
     }
 }
 
 impl<I: Send + 'static> Wake for Shared<I> {
     fn wake(self: Arc<Self>) {
-        self.wake_actor();
+        self.core.wake();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.wake_actor();
+        self.core.wake();
     }
 }
 
 impl<I: Send + 'static> Resident for Shared<I> {
     fn leave(&self) {
         self.request_stop(StopReason::Shutdown, None);
+    }
+
+    fn core(&self) -> &Core {
+        &self.core
+    }
+
+    fn look(&self) -> Look {
+        let limits = self.mailbox.limits();
+        Look {
+            depth: self.mailbox.depth(),
+            capacity: limits.capacity,
+            bytes: limits.bytes,
+            oldest: self.mailbox.oldest(),
+            displaced: self.mailbox.displaced(),
+        }
     }
 }

@@ -1,24 +1,46 @@
 use std::sync::Arc;
 
 use super::{
-    Actor, ActorOptions, Shared,
-    cell::{self, Life, Prologue},
+    Actor, ActorOptions, Core, Shared,
+    cell::{Newcomer, Prologue},
+    incarnation::incarnation,
 };
 use crate::{
     address::Addr,
-    host::{HostShared, Tenant},
+    host::{GroupKey, HostShared, Tenant},
 };
 
 /// How an actor is spawned, besides its factory.
 pub(crate) struct SpawnOptions<A: Actor> {
     pub(crate) name: Option<Box<str>>,
-    pub(crate) options: ActorOptions,
+    pub(crate) options: Settings,
     pub(crate) prologue: Option<Prologue<A>>,
+}
+
+/// The settings of one actor: those of its type, or some of its own.
+#[derive(Debug, Clone)]
+pub(crate) enum Settings {
+    OfType(&'static ActorOptions),
+    Own(Arc<ActorOptions>),
+}
+
+impl Settings {
+    pub(crate) fn get(&self) -> &ActorOptions {
+        match self {
+            Self::OfType(options) => options,
+            Self::Own(options) => options,
+        }
+    }
+
+    /// Settings that differ from those of the type.
+    pub(crate) fn adjust(&mut self, change: impl FnOnce(ActorOptions) -> ActorOptions) {
+        *self = Self::Own(Arc::new(change(*self.get())));
+    }
 }
 
 impl<A: Actor> SpawnOptions<A> {
     pub(crate) fn new() -> Self {
-        Self { name: None, options: A::OPTIONS, prologue: None }
+        Self { name: None, options: Settings::OfType(const { &A::OPTIONS }), prologue: None }
     }
 }
 
@@ -31,19 +53,28 @@ where
     F: Fn() -> A + Send + 'static,
 {
     let SpawnOptions { name, options, prologue } = spawn;
-    let shared = Shared::new(A::NAME, name, host.clone(), options.limits());
-    let tenant = shared.clone();
-    let life = Life::new(shared.clone());
+    let shared = Shared::new::<A>(A::NAME, name, host.clone(), options.get().limits());
+    let group = share(options.get(), &shared.core);
+    let newcomer = Newcomer::new(shared.clone(), factory, options, prologue);
     let is_hosted = host.bring(move |slot| {
-        tenant.settle_in(slot);
+        let shared = newcomer.shared().clone();
+        shared.core.settle_in(slot);
+        shared.host().move_in(slot, shared.clone());
         Tenant {
-            waker: tenant.clone().into(),
-            resident: tenant,
-            future: Box::pin(cell::run::<A, F>(life, factory, options, prologue)),
+            waker: shared.clone().into(),
+            resident: Some(shared),
+            future: Box::pin(newcomer.settle(incarnation::<A>)),
+            group,
         }
     });
     if !is_hosted {
         tracing::debug!(actor = shared.name(), "its host is closed: it ends before it begins");
     }
     Addr::from_shared(shared)
+}
+
+/// With whom its CPU time is counted: actors of one type that states a weight have a share together.
+fn share(options: &ActorOptions, core: &Core) -> Option<GroupKey> {
+    let cpu = options.cpu?;
+    Some(GroupKey { name: core.type_name().into(), weight: cpu.weight })
 }

@@ -6,9 +6,9 @@ use super::*;
 use crate::{
     address::Addr,
     error::{BoxError, FailureKind},
-    host::{HostShared, HostTask},
+    host::{HostOptions, HostShared, HostTask},
     message::{Envelope, Message},
-    time::Timer,
+    time::{Clock, Timer},
 };
 
 struct Add(u64);
@@ -187,7 +187,8 @@ fn with_host(test: impl AsyncFnOnce(Arc<HostShared>)) {
         .expect("a runtime");
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(async {
-        let host = HostShared::new(Timer::new(tokio::runtime::Handle::current()));
+        let timer = Timer::new(tokio::runtime::Handle::current(), Clock::of_tokio());
+        let host = HostShared::new(timer, HostOptions { index: 0, spin: false });
         let task = tokio::task::spawn_local(HostTask::new(host.clone()));
         test(host.clone()).await;
         host.close();
@@ -377,7 +378,8 @@ fn an_actor_whose_host_is_closed_under_it_tells_everybody() {
 #[test]
 fn an_actor_whose_host_is_dropped_tells_everybody() {
     with_host(async |_| {
-        let host = HostShared::new(Timer::new(tokio::runtime::Handle::current()));
+        let timer = Timer::new(tokio::runtime::Handle::current(), Clock::of_tokio());
+        let host = HostShared::new(timer, HostOptions { index: 0, spin: false });
         let (early, late) = (spawn(&host), spawn(&host));
         early.try_tell(Add(1)).expect("room");
         let task = HostTask::new(host.clone());
@@ -428,7 +430,7 @@ impl Handler<Quit> for Counter {
 
 fn spawn_always(host: &Arc<HostShared>) -> Addr<Counter> {
     let mut options = SpawnOptions::new();
-    options.options = options.options.restart_when(RestartWhen::Always);
+    options.options.adjust(|it| it.restart_when(RestartWhen::Always));
     spawn_on(host, Counter::default, options)
 }
 
@@ -579,8 +581,9 @@ fn a_send_that_is_over_holds_nothing_while_its_future_is_kept() {
 fn an_asker_whose_message_made_room_is_told_so() {
     with_host(async |host| {
         let mut options = SpawnOptions::<Counter>::new();
-        options.options =
-            options.options.mailbox_overflow(crate::Overflow::DropOldest).mailbox_capacity(1);
+        options
+            .options
+            .adjust(|it| it.mailbox_overflow(crate::Overflow::DropOldest).mailbox_capacity(1));
         let counter = spawn_on(&host, Counter::default, options);
         let (asked, ()) = tokio::join!(counter.ask(Add(1)), async {
             counter.try_tell(Add(2)).expect("the oldest makes room");

@@ -9,19 +9,21 @@ use std::{
 
 use futures_core::future::BoxFuture;
 use oneshot::AsyncReceiver;
-use tokio::time::Sleep;
 
 use super::{
     Addr, RemoteReply, RemoteSink,
     addr::{Place, encode_for, refused},
     tell::may_not_wait,
+    waiting::has_passed,
     with_context,
 };
 use crate::{
     actor::{ActorState, HandledBy, Handlers, Shared, WireFns},
     error::{AskError, Delivery, Failure, FailureKind},
+    host,
     mailbox::{Refusal, Ticket},
     message::{Envelope, Message, NoReply, ReplyTo},
+    time::Deadline,
 };
 
 /// How long an ask waits unless it is told otherwise.
@@ -38,7 +40,9 @@ pub struct Ask<'a, A: Handlers, M: Message> {
     wrap: fn(Envelope<M>) -> A::Inbox,
     wire: fn() -> Option<WireFns<M>>,
     timeout: Duration,
-    deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Deadline,
+    /// The actor in whose handler it was asked; zero for none.
+    asked_by: u64,
     state: State<M>,
 }
 
@@ -65,7 +69,8 @@ impl<'a, A: Handlers, M: HandledBy<A>> Ask<'a, A, M> {
             wrap: M::__wrap,
             wire: M::__wire,
             timeout: ASK_TIMEOUT_DEFAULT,
-            deadline: None,
+            deadline: Deadline::new(),
+            asked_by: 0,
             state: State::New,
         }
     }
@@ -81,53 +86,88 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         self
     }
 
-    /// Puts the message into the mailbox, or into the line for it.
-    fn send(
+    /// Sends it. Notes who waits for whom, when a handler asks by itself: an ask of a task, or of a
+    /// future with a waker of its own, holds up no handler.
+    #[inline]
+    fn begin(
         &mut self,
         shared: &Arc<Shared<A::Inbox>>,
         cx: &mut Context<'_>,
     ) -> Result<(), Failure> {
-        let unsent = self.message.as_ref().expect("an ask is polled until it is ready");
-        let size = match self.state {
-            State::Waiting(_, size) => size,
-            _ => unsent.size_bytes(),
-        };
-        let (asker, answer) = oneshot::async_channel();
-        let mut asker = Some(asker);
-        let (message, wrap) = (&mut self.message, self.wrap);
-        let make = || {
-            let message = message.take().expect("a message is moved once");
-            wrap(Envelope { message, reply: asker.take().map_or(ReplyTo::NOBODY, ReplyTo::asker) })
-        };
-        let pushed = match &mut self.state {
-            State::Waiting(ticket, _) => {
-                shared.mailbox.push_or_wait(size, ticket, cx.waker(), make)
+        if self.deadline.begin(shared.timer(), self.timeout) {
+            let due = self.deadline.at();
+            let began = host::current(cx.waker(), |asker| {
+                let core = asker.core();
+                core.begin_ask(&shared.core).map(|()| {
+                    core.alarm_by(due, cx.waker());
+                    core.id().to_u64()
+                })
+            });
+            match began {
+                Some(asker) => self.asked_by = asker?,
+                None => self.deadline.wait(shared.timer(), cx.waker()),
             }
-            _ => shared.mailbox.try_push(size, make),
-        };
+        }
+        let size = self.message.as_ref().expect("an ask is polled until it is ready").size_bytes();
+        let (asker, answer) = oneshot::async_channel();
+        let (message, wrap) = (&mut self.message, self.wrap);
+        let pushed = shared.mailbox.try_push(size, || {
+            let message = message.take().expect("a message is moved once");
+            wrap(Envelope { message, reply: ReplyTo::asker(asker) })
+        });
         match pushed {
             Ok(pushed) => {
                 shared.after_push(pushed);
                 self.state = State::Sent(answer);
                 Ok(())
             }
-            Err(Refusal::Full) if matches!(self.state, State::Waiting(..)) => Ok(()),
             Err(Refusal::Full) if !may_not_wait(shared, cx) => {
                 self.state = State::Waiting(None, size);
-                self.send(shared, cx)
+                self.push_or_wait(shared, cx)
             }
             Err(refusal) => Err(refused(shared, refusal, size)),
         }
     }
 
+    /// Uses its place in the line, or takes one.
+    #[cold]
+    fn push_or_wait(
+        &mut self,
+        shared: &Arc<Shared<A::Inbox>>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        let State::Waiting(ticket, size) = &mut self.state else { return Ok(()) };
+        let size = *size;
+        let (asker, answer) = oneshot::async_channel();
+        let (message, wrap) = (&mut self.message, self.wrap);
+        let pushed = shared.mailbox.push_or_wait(size, ticket, cx.waker(), || {
+            let message = message.take().expect("a message is moved once");
+            wrap(Envelope { message, reply: ReplyTo::asker(asker) })
+        });
+        match pushed {
+            Ok(pushed) => {
+                shared.after_push(pushed);
+                self.state = State::Sent(answer);
+                Ok(())
+            }
+            Err(Refusal::Full) => Ok(()),
+            Err(refusal) => Err(refused(shared, refusal, size)),
+        }
+    }
+
+    #[inline]
     fn poll_here(
         &mut self,
         shared: &Arc<Shared<A::Inbox>>,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome<M>> {
-        if !matches!(self.state, State::Sent(_))
-            && let Err(failure) = self.send(shared, cx)
-        {
+        let is_new = matches!(self.state, State::New);
+        let sent = match self.state {
+            State::Sent(_) => Ok(()),
+            State::New => self.begin(shared, cx),
+            _ => self.push_or_wait(shared, cx),
+        };
+        if let Err(failure) = sent {
             return Poll::Ready(Err(failure));
         }
         if let State::Sent(answer) = &mut self.state
@@ -136,9 +176,17 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
             let outcome = answer.unwrap_or(Err(NoReply::Unanswered));
             return Poll::Ready(outcome.map_err(|why| no_outcome(shared, why)));
         }
-        let timeout = self.timeout;
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(shared.timer().sleep(timeout)));
-        if deadline.as_mut().poll(cx).is_pending() {
+        if is_new { Poll::Pending } else { self.poll_late(shared, cx) }
+    }
+
+    /// Looks at the deadline, when something else than the answer has come.
+    #[cold]
+    fn poll_late(
+        &mut self,
+        shared: &Arc<Shared<A::Inbox>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome<M>> {
+        if !has_passed(&mut self.deadline, shared.timer(), self.timeout, cx) {
             return Poll::Pending;
         }
         let delivery = match self.state {
@@ -191,11 +239,27 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
     /// and the end by which the actor sees that nobody waits any more.
     #[inline]
     fn end(&mut self) {
+        self.release_asker();
+        self.deadline.end();
         let state = std::mem::replace(&mut self.state, State::New);
         if let (State::Waiting(Some(ticket), _), Place::Here(shared)) = (state, &self.addr.place) {
             shared.mailbox.leave(ticket);
         }
         self.message = None;
+    }
+
+    /// The handler that asked waits no more. When it is over already, it has noted that itself.
+    #[inline]
+    fn release_asker(&mut self) {
+        let asker = std::mem::take(&mut self.asked_by);
+        if asker != 0 {
+            host::with_current(|resident| {
+                let core = resident.core();
+                if core.id().to_u64() == asker {
+                    core.end_ask();
+                }
+            });
+        }
     }
 
     /// The outcome as the handler returned it.
@@ -252,6 +316,7 @@ impl<A: Handlers, M: Message> Future for Ask<'_, A, M> {
 impl<A: Handlers, M: Message> Drop for Ask<'_, A, M> {
     #[inline]
     fn drop(&mut self) {
+        self.release_asker();
         if let (State::Waiting(Some(ticket), _), Place::Here(shared)) =
             (&self.state, &self.addr.place)
         {

@@ -11,6 +11,7 @@ mod recipient;
 mod remote;
 mod target;
 mod tell;
+mod waiting;
 
 pub use addr::Addr;
 pub use ask::Ask;

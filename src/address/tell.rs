@@ -8,17 +8,18 @@ use std::{
 };
 
 use futures_core::future::BoxFuture;
-use tokio::time::Sleep;
 
 use super::{
     Addr, RemoteSink,
     addr::{Place, encode_for, refused},
+    waiting::has_passed,
 };
 use crate::{
     actor::{HandledBy, Handlers, Shared, WireFns},
     error::{Failure, TellError},
     mailbox::{Overflow, Refusal, Ticket},
     message::{Envelope, Message, ReplyTo},
+    time::Deadline,
 };
 
 /// How long a tell waits for room.
@@ -45,7 +46,7 @@ pub(super) struct Waiting {
     pub(super) ticket: Option<Ticket>,
     /// As the message said when it joined: room is promised for that.
     size: usize,
-    limit: Pin<Box<Sleep>>,
+    limit: Deadline,
 }
 
 // The message is never pinned.
@@ -86,7 +87,7 @@ impl<A: Handlers, M: Message> Tell<'_, A, M> {
             if may_not_wait(shared, cx) {
                 return self.refuse(refused(shared, Refusal::Full, size));
             }
-            let limit = Box::pin(shared.timer().sleep(SEND_TIMEOUT));
+            let limit = Deadline::new();
             self.state = State::Waiting(Box::new(Waiting { ticket: None, size, limit }));
         }
         let State::Waiting(waiting) = &mut self.state else {
@@ -102,7 +103,11 @@ impl<A: Handlers, M: Message> Tell<'_, A, M> {
                 shared.after_push(pushed);
                 Poll::Ready(Ok(()))
             }
-            Err(Refusal::Full) if waiting.limit.as_mut().poll(cx).is_pending() => Poll::Pending,
+            Err(Refusal::Full)
+                if !has_passed(&mut waiting.limit, shared.timer(), SEND_TIMEOUT, cx) =>
+            {
+                Poll::Pending
+            }
             Err(refusal) => self.refuse(refused(shared, refusal, size)),
         }
     }

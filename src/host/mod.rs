@@ -1,15 +1,24 @@
 //! The host: one long-lived task per arbiter that polls the actors which live there.
 //!
-//! Owns the slots, the run queue and the list of wake-ups from other threads. Does not know what an
-//! actor is: it polls futures, each with a waker of its own.
+//! Owns the slots, the run queue with its groups, and the list of what comes from other threads.
+//! Does not know what an actor does: it polls futures, each with a waker of its own, and notes how
+//! long they took.
 //!
-//! A wake-up during the host's own poll goes to a run queue without lock or atomic; any other goes
-//! to a list under a mutex. The host sets `parked` in the critical section in which it found that
-//! list empty, so whoever finds `parked` wakes the host's task.
+//! A wake-up on the host's own thread goes to the run queue without lock or atomic; any other goes
+//! to a list under a mutex, behind a state of three values (running, parked, mail): whoever brings
+//! mail to a parked host wakes its task.
 
+mod group;
+mod local;
+mod observer;
 mod remote;
 mod run_queue;
+mod spin;
 mod task;
 
-pub(crate) use remote::{HostShared, Resident, Slot, Tenant};
+pub(crate) use group::GroupKey;
+pub(crate) use local::{current, with_current};
+#[cfg(feature = "testing")]
+pub(crate) use observer::Observer;
+pub(crate) use remote::{HostOptions, HostShared, Resident, Slot, Tenant};
 pub(crate) use task::HostTask;

@@ -1,20 +1,26 @@
 use std::{
     any::Any,
+    collections::BTreeMap,
     fmt,
     future::Future,
     pin::Pin,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
 };
 
+use crossbeam::utils::CachePadded;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::run_queue::wake_local;
-use crate::time::Timer;
+use super::{
+    GroupKey,
+    local::{arrive_local, wake_local},
+    observer::ObserverSlot,
+};
+use crate::{actor::Core, time::Timer};
 
 /// A place in a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,38 +30,65 @@ pub(crate) struct Slot(pub(crate) u32);
 pub(crate) struct Tenant {
     pub(crate) future: Pin<Box<dyn Future<Output = ()>>>,
     pub(crate) waker: Waker,
-    pub(crate) resident: Arc<dyn Resident>,
+    /// Taken out while it is polled.
+    pub(crate) resident: Option<Arc<dyn Resident>>,
+    pub(crate) group: Option<GroupKey>,
 }
 
 /// What a host asks of those who live in it.
 pub(crate) trait Resident: Send + Sync {
     /// The system shuts down.
     fn leave(&self);
+    /// What is known of it besides its messages.
+    fn core(&self) -> &Core;
+    /// How full its mailbox is, for whoever looks from outside.
+    fn look(&self) -> crate::actor::Look;
 }
 
 /// Makes a tenant on the host's thread, once its slot is known.
 pub(super) type Arrival = Box<dyn FnOnce(Slot) -> Tenant + Send>;
 
+/// How a host runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HostOptions {
+    /// Its number among the hosts of its system.
+    pub(crate) index: usize,
+    /// Whether it may spin before it parks.
+    pub(crate) spin: bool,
+}
+
 /// The side of a host that other threads see.
 pub(crate) struct HostShared {
     id: u64,
+    pub(super) options: HostOptions,
     timer: Timer,
+    state: CachePadded<AtomicU8>,
     list: Mutex<List>,
-    /// Whether the list has something: lets the host look without the lock.
-    pending: AtomicBool,
+    /// The host's task.
+    task: Mutex<Option<Waker>>,
     /// Those who live here or are on their way.
     tenants: AtomicUsize,
+    residents: Mutex<Vec<Option<Arc<dyn Resident>>>>,
     emptied: Notify,
     /// What the system above wants its actors to find.
     extension: OnceLock<Weak<dyn Any + Send + Sync>>,
+    observer: ObserverSlot,
 }
+
+/// The hosts of this process: whoever follows who waits for whom may come from one to another.
+static HOSTS: Mutex<BTreeMap<u64, Weak<HostShared>>> = Mutex::new(BTreeMap::new());
+
+/// The host looks at its list before it waits.
+const RUNNING: u8 = 0;
+/// The host waits: whoever brings something wakes it.
+const PARKED: u8 = 1;
+/// There is something in the list.
+const MAIL: u8 = 2;
 
 #[derive(Default)]
 struct List {
     wakes: Vec<Slot>,
     arrivals: Vec<Arrival>,
-    /// The host's task, while it waits for this list.
-    parked: Option<Waker>,
     leaving: bool,
     closed: bool,
 }
@@ -71,25 +104,46 @@ pub(super) struct Mail {
 }
 
 impl HostShared {
-    pub(crate) fn new(timer: Timer) -> Arc<Self> {
+    pub(crate) fn new(timer: Timer, options: HostOptions) -> Arc<Self> {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
-        Arc::new(Self {
+        let host = Arc::new(Self {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
+            options,
             timer,
+            state: CachePadded::new(AtomicU8::new(RUNNING)),
             list: Mutex::new(List::default()),
-            pending: AtomicBool::new(false),
+            task: Mutex::new(None),
             tenants: AtomicUsize::new(0),
+            residents: Mutex::new(Vec::new()),
             emptied: Notify::new(),
             extension: OnceLock::new(),
-        })
+            observer: ObserverSlot::default(),
+        });
+        HOSTS.lock().insert(host.id, Arc::downgrade(&host));
+        host
+    }
+
+    /// The host of this process with this id.
+    pub(crate) fn by_id(id: u64) -> Option<Arc<Self>> {
+        HOSTS.lock().get(&id)?.upgrade()
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
+    /// Its number among the hosts of its system.
+    pub(crate) fn index(&self) -> usize {
+        self.options.index
+    }
+
+    #[inline]
     pub(crate) fn timer(&self) -> &Timer {
         &self.timer
+    }
+
+    pub(crate) fn observer(&self) -> &ObserverSlot {
+        &self.observer
     }
 
     /// How many live here or are on their way.
@@ -97,10 +151,33 @@ impl HostShared {
         self.tenants.load(Ordering::Acquire)
     }
 
-    pub(super) fn left(&self) {
+    /// Notes who lives in a slot.
+    pub(crate) fn move_in(&self, slot: Slot, resident: Arc<dyn Resident>) {
+        let at = slot.0 as usize;
+        let mut residents = self.residents.lock();
+        if residents.len() <= at {
+            residents.resize_with(at + 1, || None);
+        }
+        residents[at] = Some(resident);
+    }
+
+    pub(super) fn left(&self, slot: Option<Slot>) {
+        let resident = slot
+            .and_then(|slot| self.residents.lock().get_mut(slot.0 as usize).and_then(Option::take));
+        drop(resident);
         if self.tenants.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.emptied.notify_waiters();
         }
+    }
+
+    /// Who lives in a slot.
+    pub(crate) fn resident(&self, slot: Slot) -> Option<Arc<dyn Resident>> {
+        self.residents.lock().get(slot.0 as usize).cloned().flatten()
+    }
+
+    /// Everybody who lives here.
+    pub(crate) fn residents(&self) -> Vec<Arc<dyn Resident>> {
+        self.residents.lock().iter().flatten().cloned().collect()
     }
 
     /// Waits until nobody lives here.
@@ -139,9 +216,10 @@ impl HostShared {
     /// Brings a new tenant. False when the host is closed.
     pub(crate) fn bring(&self, arrival: impl FnOnce(Slot) -> Tenant + Send + 'static) -> bool {
         self.tenants.fetch_add(1, Ordering::AcqRel);
+        let Err(arrival) = arrive_local(self.id, arrival) else { return true };
         let is_open = self.post(|list| list.arrivals.push(Box::new(arrival)));
         if !is_open {
-            self.left();
+            self.left(None);
         }
         is_open
     }
@@ -152,43 +230,74 @@ impl HostShared {
     }
 
     fn post(&self, put: impl FnOnce(&mut List)) -> bool {
-        let parked = {
+        {
             let mut list = self.list.lock();
             if list.closed {
                 return false;
             }
             put(&mut list);
-            self.pending.store(true, Ordering::Release);
-            list.parked.take()
-        };
-        if let Some(host) = parked {
-            host.wake();
+        }
+        // Whoever reads MAIL here may leave it at that: the host takes that back before it empties
+        // the list, under the lock that we have held since.
+        if self.state.load(Ordering::Acquire) != MAIL
+            && self.state.swap(MAIL, Ordering::AcqRel) == PARKED
+        {
+            self.wake_task();
         }
         true
     }
 
-    /// Whether there is something to fetch.
-    pub(super) fn has_mail(&self) -> bool {
-        self.pending.load(Ordering::Acquire)
+    #[cold]
+    fn wake_task(&self) {
+        let task = self.task.lock().clone();
+        if let Some(task) = task {
+            task.wake();
+        }
     }
 
-    /// Takes what has come. When there is nothing, the host is parked: the next post wakes it.
-    pub(super) fn fetch(&self, mail: &mut Mail, park: Option<&Waker>) -> bool {
+    /// Notes whom to wake.
+    pub(super) fn set_task(&self, waker: &Waker) {
+        let before = self.task.lock().replace(waker.clone());
+        drop(before);
+    }
+
+    /// Whether there is something to fetch.
+    #[inline]
+    pub(super) fn has_mail(&self) -> bool {
+        self.state.load(Ordering::Acquire) == MAIL
+    }
+
+    /// Ends the waiting.
+    #[inline]
+    pub(super) fn unpark(&self) {
+        if self.state.load(Ordering::Relaxed) == PARKED {
+            // Mail that came meanwhile stays.
+            self.state.compare_exchange(PARKED, RUNNING, Ordering::AcqRel, Ordering::Relaxed).ok();
+        }
+    }
+
+    /// Waits from now on: the next one who brings something wakes the task. False when there is
+    /// something already.
+    #[inline]
+    pub(super) fn park(&self) -> bool {
+        self.state.compare_exchange(RUNNING, PARKED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Takes what has come.
+    pub(super) fn fetch(&self, mail: &mut Mail) {
+        // Before the list is emptied: who comes in between makes it MAIL again.
+        self.state.store(RUNNING, Ordering::Release);
         let mut list = self.list.lock();
         std::mem::swap(&mut mail.wakes, &mut list.wakes);
         std::mem::swap(&mut mail.arrivals, &mut list.arrivals);
         mail.leaving = std::mem::take(&mut list.leaving);
         mail.closed = list.closed;
-        self.pending.store(false, Ordering::Relaxed);
-        let found =
-            !mail.wakes.is_empty() || !mail.arrivals.is_empty() || mail.leaving || mail.closed;
-        if let (false, Some(waker)) = (found, park) {
-            match &mut list.parked {
-                Some(parked) => parked.clone_from(waker),
-                parked => *parked = Some(waker.clone()),
-            }
-        }
-        found
+    }
+}
+
+impl Drop for HostShared {
+    fn drop(&mut self) {
+        HOSTS.lock().remove(&self.id);
     }
 }
 

@@ -219,7 +219,7 @@ fn closing_wakes_all_and_loses_nothing() {
         receiver.publish_before_await(&stage.mailbox);
         assert!(stage.mailbox.close());
         assert_eq!(stage.try_push(9), Err(Refusal::Closed));
-        taken.extend(receiver.take_all());
+        receiver.put_back(&stage.mailbox);
         taken.extend(stage.mailbox.take_all());
         let mut accepted = vec![0];
         for (item, sender) in [(1, waiting), (2, sender)] {

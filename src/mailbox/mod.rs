@@ -185,13 +185,11 @@ impl<T> Mailbox<T> {
 
     /// When the oldest message came, by the clock of its sender, or earlier; nothing when none
     /// waits, or its sender brought no clock.
-    #[cfg_attr(any(not(test), loom), expect(dead_code, reason = "read by the inspection"))]
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.queue.lock().oldest(self.in_hand.count())
     }
 
     /// How many messages had to make room for newer ones since the actor was spawned.
-    #[cfg_attr(any(not(test), loom), expect(dead_code, reason = "read by the inspection"))]
     pub(crate) fn displaced(&self) -> u64 {
         self.queue.lock().displaced()
     }
@@ -205,8 +203,8 @@ impl<T> Mailbox<T> {
         self.queue.lock().limits
     }
 
-    /// Takes everything out, for an actor that ended and has taken out what it had in hand. The
-    /// caller drops it outside the lock.
+    /// Takes everything out, for an actor that ended and has put back what it had in hand. The caller
+    /// drops it outside the lock.
     pub(crate) fn take_all(&self) -> VecDeque<T> {
         let mut queue = self.queue.lock();
         self.in_hand.set(0);

@@ -60,6 +60,7 @@ impl<T> Receiver<T> {
 
     /// Swaps in what has come meanwhile. When there is nothing the mailbox is parked: the next
     /// sender wakes. Must be called with an empty batch.
+    #[inline]
     pub(crate) fn refill(&mut self, mailbox: &Mailbox<T>) -> bool {
         debug_assert!(self.batch.is_empty(), "a refill replaces the batch");
         self.since_published = 0;
@@ -91,7 +92,6 @@ impl<T> Receiver<T> {
     /// The mailbox is not parked by this: the owner has to come back by itself. The bytes of the
     /// whole batch count until what is left of it is done, but for a mailbox that drops its oldest,
     /// which knows the size of each.
-    #[cfg_attr(not(test), expect(dead_code, reason = "called by the guard of an actor's loop"))]
     pub(crate) fn put_back(&mut self, mailbox: &Mailbox<T>) {
         self.since_published = 0;
         self.published = 0;
@@ -102,12 +102,5 @@ impl<T> Receiver<T> {
             mailbox.grant(&mut queue)
         };
         wake_all(wakers);
-    }
-
-    /// What is left in hand, for an actor that ended.
-    pub(crate) fn take_all(&mut self) -> VecDeque<T> {
-        self.published = 0;
-        self.since_published = 0;
-        std::mem::take(&mut self.batch)
     }
 }

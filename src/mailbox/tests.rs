@@ -300,7 +300,6 @@ fn what_is_put_back_after_the_mailbox_was_closed_is_there_for_the_end() {
     receiver.put_back(&mailbox);
     assert_eq!(push(&mailbox, 9), Err(Refusal::Closed));
     assert!(!mailbox.is_empty());
-    assert!(receiver.take_all().is_empty());
     assert_eq!(mailbox.take_all(), [1, 2]);
     assert_eq!(mailbox.depth(), 0);
 }

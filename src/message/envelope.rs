@@ -37,9 +37,13 @@ impl<M: Message> ReplyTo<M> {
         self.0.as_ref().is_some_and(oneshot::Sender::is_closed)
     }
 
-    /// Takes the channel out.
-    pub fn take(&mut self) -> Option<oneshot::Sender<Result<M::Outcome, NoReply>>> {
-        self.0.take()
+    /// The channel.
+    #[inline]
+    pub fn into_asker(mut self) -> Option<oneshot::Sender<Result<M::Outcome, NoReply>>> {
+        let asker = self.0.take();
+        // Nothing is left in it to be dropped.
+        std::mem::forget(self);
+        asker
     }
 
     /// Answers that there will be no outcome.

@@ -4,6 +4,7 @@
 
 mod delivery;
 mod envelope;
+mod show;
 mod traits;
 
 pub(crate) use delivery::Place;
@@ -11,4 +12,6 @@ pub use delivery::{Conclusion, DeliverySink, RemoteDelivery};
 #[doc(hidden)]
 pub use envelope::{Envelope, NoReply, ReplyTo};
 pub(crate) use envelope::{displace, send};
+#[doc(hidden)]
+pub use show::{Shown, ViaDebug, ViaName};
 pub use traits::{Message, Wire};

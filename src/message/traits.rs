@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Something that an actor can be told or asked.
@@ -49,6 +51,12 @@ pub trait Message: Sized + Send + 'static {
     /// is the size of the value itself, without what it points to.
     fn size_bytes(&self) -> usize {
         size_of_val(self)
+    }
+
+    /// Shows the message to whoever debugs: as its `Debug` does if it has one, else by its name.
+    #[doc(hidden)]
+    fn __show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::NAME)
     }
 }
 

@@ -25,6 +25,7 @@ pub struct SystemBuilder {
     backends: Option<Backends>,
     always_remote: bool,
     current_thread: bool,
+    spin: Option<bool>,
 }
 
 impl SystemBuilder {
@@ -75,6 +76,14 @@ impl SystemBuilder {
         self
     }
 
+    /// Whether a thread for actors looks for messages of other threads for some microseconds before
+    /// it sleeps, where that has paid off. Answers from another core come sooner; it uses CPU time
+    /// that is idle. On unless there is one core only.
+    pub fn spin(mut self, spin: bool) -> Self {
+        self.spin = Some(spin);
+        self
+    }
+
     /// Sends asks through the bus even to instances in this process, so that a test of one process
     /// sees what two would.
     pub fn always_remote(mut self) -> Self {
@@ -104,7 +113,7 @@ impl SystemBuilder {
             Some(backends) => Stores::At(backends),
             None => Stores::of(&settings)?,
         };
-        let runtime = start_runtime(self.arbiters, self.current_thread)?;
+        let runtime = start_runtime(self.arbiters, self.spin, self.current_thread)?;
         let incarnation = Incarnation::fresh();
         let io = runtime.io().clone();
         let always_remote = self.always_remote;
@@ -158,20 +167,25 @@ impl System {
     }
 }
 
-fn start_runtime(arbiters: Option<usize>, current_thread: bool) -> Result<Runtime> {
+fn start_runtime(
+    arbiters: Option<usize>,
+    spin: Option<bool>,
+    current_thread: bool,
+) -> Result<Runtime> {
     #[cfg(feature = "testing")]
     if current_thread {
         return Ok(Runtime::on_current_thread());
     }
     debug_assert!(!current_thread, "only tests run on one thread");
-    let arbiters = arbiters.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    let arbiters = arbiters.unwrap_or(cores);
     if !(1..=ARBITERS_MAX).contains(&arbiters) {
         return Err(Error::Setting {
             setting: "arbiters".to_owned(),
             reason: format!("{arbiters} threads are not possible: give 1 to {ARBITERS_MAX}"),
         });
     }
-    Ok(Runtime::start(arbiters)?)
+    Ok(Runtime::start(arbiters, spin.unwrap_or(cores > 1))?)
 }
 
 impl fmt::Debug for SystemBuilder {

@@ -84,17 +84,49 @@ pub fn run_test<F: Future>(make: impl FnOnce() -> F) -> F::Output {
     tokio::task::LocalSet::new().block_on(&runtime, async { make().await })
 }
 
+/// What a test may ask for.
+#[cfg(feature = "testing")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is nothing that a test is given",
+    note = "take a `System`, a `callboard::testing::TestSystem`, or nothing"
+)]
+pub trait Given: Sized {
+    /// Makes it, on this thread.
+    fn begin() -> impl Future<Output = Result<Self>>;
+    /// The same once more.
+    #[must_use]
+    fn share(&self) -> Self;
+    /// What there is to do and to check after the test.
+    fn end(self) -> impl Future<Output = Result<()>>;
+}
+
+#[cfg(feature = "testing")]
+impl Given for System {
+    async fn begin() -> Result<Self> {
+        Self::builder().current_thread().start().await
+    }
+
+    fn share(&self) -> Self {
+        self.clone()
+    }
+
+    async fn end(self) -> Result<()> {
+        self.shutdown().await
+    }
+}
+
 /// As [`run_test`], with a system on the same thread.
 #[cfg(feature = "testing")]
-pub fn run_test_with_system<F>(make: impl FnOnce(System) -> F) -> F::Output
+pub fn run_test_with_system<S, F>(make: impl FnOnce(S) -> F) -> F::Output
 where
+    S: Given,
     F: Future<Output: Outcome>,
 {
     run_test(|| async {
-        match System::builder().current_thread().start().await {
+        match S::begin().await {
             Ok(system) => {
-                let outcome = make(system.clone()).await;
-                outcome.and(system.shutdown().await)
+                let outcome = make(system.share()).await;
+                outcome.and(system.end().await)
             }
             Err(error) => F::Output::not_started(error),
         }

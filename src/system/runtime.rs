@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::oneshot, task::coop::unconstrained};
 
 use crate::{
-    host::{HostShared, HostTask},
-    time::Timer,
+    host::{HostOptions, HostShared, HostTask},
+    time::{Clock, Timer},
 };
 
 /// The threads of a system: arbiters that host actors, and one thread for timers and I/O.
@@ -38,11 +38,15 @@ impl Runtime {
     ///
     /// They belong to no runtime of the caller's, so that a system works the same under any, and
     /// outlives the caller's until it is shut down.
-    pub(crate) fn start(arbiters: usize) -> io::Result<Self> {
+    ///
+    /// With `spin`, a thread for actors looks for mail for a moment before it sleeps.
+    pub(crate) fn start(arbiters: usize, spin: bool) -> io::Result<Self> {
         let mut threads = Threads { stop: Vec::new(), ended: Vec::new() };
         let io = threads.start_io()?;
-        let timer = Timer::new(io.clone());
-        let hosts: Vec<_> = (0..arbiters).map(|_| HostShared::new(timer.clone())).collect();
+        let timer = Timer::new(io.clone(), Clock::new());
+        let hosts: Vec<_> = (0..arbiters)
+            .map(|index| HostShared::new(timer.clone(), HostOptions { index, spin }))
+            .collect();
         // The thread for timers ends after the actors that use them.
         let stop_io = threads.stop.pop();
         let arbiters = threads.start_arbiters(hosts.clone(), stop_io)?;
@@ -63,7 +67,8 @@ impl Runtime {
     #[cfg_attr(not(feature = "testing"), allow(dead_code))]
     pub(crate) fn on_current_thread() -> Self {
         let io = Handle::current();
-        let host = HostShared::new(Timer::new(io.clone()));
+        let timer = Timer::new(io.clone(), Clock::of_tokio());
+        let host = HostShared::new(timer, HostOptions { index: 0, spin: false });
         tokio::task::spawn_local(unconstrained(HostTask::new(host.clone())));
         Self {
             hosts: vec![host],

@@ -193,7 +193,7 @@ fn room_granted_to_a_received_message_goes_with_it() {
     use crate::{bus::Offered, service::LocalActor as _, service::LocalActorOf, service::Table};
     entry::run_test_with_system(async |system: System| -> Result<()> {
         let mut options = crate::actor::SpawnOptions::<Counter>::new();
-        options.options = options.options.mailbox_capacity(1);
+        options.options.adjust(|it| it.mailbox_capacity(1));
         let host = system.0.runtime.next_host();
         let addr = crate::actor::spawn_on(host, Counter::default, options);
         let context = system.0.node.context();

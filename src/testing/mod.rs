@@ -1,10 +1,12 @@
 //! Conformance suites of the ports and the test kit.
 
 mod faulty_kv;
+mod kit;
 pub mod kv_suite;
 pub mod log_suite;
 
 pub use faulty_kv::{FaultyKv, KvFaults};
+pub use kit::{ActorPanic, Probe, ProbeActor, Received, TestSystem};
 
 #[doc(inline)]
 pub use crate::__kv_suite as kv_suite;

@@ -11,5 +11,6 @@ macro_rules! pages {
 
 pages! {
     getting_started: include_str!("../../book/src/getting-started.md");
+    testing: include_str!("../../book/src/testing.md");
     readme: include_str!("../../README.md");
 }

@@ -39,8 +39,12 @@ pub(super) fn check(
         Some((quote::quote!(#receiver), text))
     } else {
         signature.inputs.iter().nth(1).map(|second| {
+            let given = match kind {
+                Kind::Main => "`System`",
+                Kind::Test => "`System`, a `TestSystem`",
+            };
             let text = format!(
-                "`{attribute}` gives a `System` or nothing: write `async fn {name}(system: System)`"
+                "`{attribute}` gives a {given} or nothing: write `async fn {name}(system: System)`"
             );
             (quote::quote!(#second), text)
         })

@@ -43,6 +43,14 @@ pub(super) fn expand(model: &Model<'_>) -> TokenStream {
             ) -> #std::result::Result<Self::Reply, Self::Error> {
                 #result
             }
+
+            fn __show(
+                &self,
+                __formatter: &mut #std::fmt::Formatter<'_>,
+            ) -> #std::fmt::Result {
+                use #private::{ViaDebug as _, ViaName as _};
+                (&#private::Shown(self)).show(__formatter)
+            }
             #functions
         }
     }

@@ -6,6 +6,7 @@ mod capacity;
 mod carried;
 mod contract;
 mod flavours;
+mod kit;
 mod leaving;
 mod load;
 mod outage;

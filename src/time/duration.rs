@@ -1,28 +1,4 @@
-//! Time as the framework uses it: one clock that tests can pause, and durations as people write
-//! them.
-
 use std::time::Duration;
-
-use tokio::{runtime::Handle, time::Sleep};
-
-/// Makes timers on the runtime that is there for them, from any thread.
-///
-/// Timers never run on an arbiter that hosts user actors: a handler that blocks its thread would
-/// hold up the deadlines of all others.
-#[derive(Debug, Clone)]
-pub(crate) struct Timer(Handle);
-
-impl Timer {
-    pub(crate) fn new(runtime: Handle) -> Self {
-        Self(runtime)
-    }
-
-    /// A sleep that is driven by the timer's runtime, whoever polls it.
-    pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
-        let _entered = self.0.enter();
-        tokio::time::sleep(duration)
-    }
-}
 
 /// A duration that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,138 @@
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crossbeam::utils::CachePadded;
+use tokio::{sync::Notify, time::Instant};
+
+/// How often the coarse clock moves while somebody looks at it.
+pub(crate) const TICK: Duration = Duration::from_millis(2);
+/// The coarse clock while it stands still.
+const STANDING: u64 = 0;
+/// Ticks without a look after which the coarse clock stops, so that an idle process sleeps.
+const IDLE_TICKS: u32 = 100;
+
+/// Nanoseconds since the clock was made, from one, in two qualities.
+///
+/// [`now`](Self::now) reads the processor's counter (some 10 ns). [`coarse`](Self::coarse) reads a
+/// word that a task on the I/O thread sets every [`TICK`] (some 1 ns): it is late by up to a tick,
+/// and never ahead.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    source: Source,
+    coarse: CachePadded<AtomicU64>,
+    /// Somebody looked since the last tick.
+    looked: CachePadded<AtomicBool>,
+    /// The coarse clock stands and is to go.
+    wanted: Notify,
+}
+
+enum Source {
+    /// The processor's counter.
+    Counter { clock: quanta::Clock, start: quanta::Instant },
+    /// Tokio's clock, which tests pause and move. Every reading is exact.
+    Tokio(Instant),
+}
+
+impl Clock {
+    /// The clock of a process.
+    pub(crate) fn new() -> Self {
+        let clock = quanta::Clock::new();
+        let start = clock.now();
+        Self::from_source(Source::Counter { clock, start })
+    }
+
+    /// A clock that goes with tokio's.
+    pub(crate) fn of_tokio() -> Self {
+        Self::from_source(Source::Tokio(Instant::now()))
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self {
+            source,
+            coarse: CachePadded::new(AtomicU64::new(STANDING)),
+            looked: CachePadded::new(AtomicBool::new(false)),
+            wanted: Notify::new(),
+        }
+    }
+
+    /// The exact time.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        let elapsed = match &self.source {
+            Source::Counter { clock, start } => clock.now().duration_since(*start),
+            Source::Tokio(start) => start.elapsed(),
+        };
+        nanoseconds(elapsed) + 1
+    }
+
+    /// The time, late by up to a tick.
+    #[inline]
+    pub(crate) fn coarse(&self) -> u64 {
+        match self.coarse.load(Ordering::Relaxed) {
+            STANDING => self.set_going(),
+            now => now,
+        }
+    }
+
+    /// Whether readings of the coarse clock are exact.
+    pub(crate) fn is_exact(&self) -> bool {
+        matches!(self.source, Source::Tokio(_))
+    }
+
+    /// Keeps the coarse clock going. Cheap when it is called often.
+    #[inline]
+    pub(crate) fn look(&self) {
+        if !self.looked.load(Ordering::Relaxed) {
+            self.looked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[cold]
+    fn set_going(&self) -> u64 {
+        let now = self.now();
+        if !self.is_exact() {
+            self.coarse.store(now, Ordering::Relaxed);
+            self.look();
+            self.wanted.notify_one();
+        }
+        now
+    }
+
+    /// Moves the coarse clock. False when it stands because nobody looked for a while.
+    pub(super) fn tick(&self, idle: &mut u32) -> bool {
+        if self.coarse.load(Ordering::Relaxed) == STANDING {
+            return false;
+        }
+        *idle = if self.looked.swap(false, Ordering::Relaxed) { 0 } else { *idle + 1 };
+        let goes_on = *idle < IDLE_TICKS;
+        self.coarse.store(if goes_on { self.now() } else { STANDING }, Ordering::Relaxed);
+        goes_on
+    }
+
+    /// Waits until the coarse clock is to go.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Ends [`wanted`](Self::wanted).
+    pub(super) fn wake(&self) {
+        self.wanted.notify_one();
+    }
+}
+
+/// As many nanoseconds as fit; 584 years do.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2)
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Counter { .. } => "Counter",
+            Self::Tokio(_) => "Tokio",
+        })
+    }
+}
