@@ -68,7 +68,8 @@ impl<M: Message> fmt::Debug for Replying<M> {
 
 enum Way<M: Message> {
     Nobody,
-    Asker(Asker<M>, Owed),
+    // The second part counts as long as it is there.
+    Asker(Asker<M>, #[expect(dead_code, reason = "it is there to be dropped")] Owed),
     Received(Received),
 }
 

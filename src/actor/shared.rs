@@ -49,6 +49,12 @@ impl<I: Send + 'static> Shared<I> {
         self.core.timer()
     }
 
+    /// The time for the age of a message, on the coarse clock.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.core.timer().clock().coarse()
+    }
+
     /// Does what a push left to do outside the lock.
     #[inline]
     pub(crate) fn after_push(&self, pushed: Pushed<I>) {

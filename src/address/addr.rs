@@ -199,10 +199,14 @@ pub(super) fn try_push<I: Send + 'static, M: Message>(
 ) -> Result<(), TellError<M>> {
     let size = message.size_bytes();
     let mut message = Some(message);
-    let pushed = shared.mailbox.try_push(size, || {
-        let message = message.take().expect("a message is moved once");
-        wrap(Envelope { message, reply: ReplyTo::NOBODY })
-    });
+    let pushed = shared.mailbox.try_push_at(
+        size,
+        || shared.now(),
+        || {
+            let message = message.take().expect("a message is moved once");
+            wrap(Envelope { message, reply: ReplyTo::NOBODY })
+        },
+    );
     match pushed {
         Ok(pushed) => {
             shared.after_push(pushed);

@@ -111,10 +111,14 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         let size = self.message.as_ref().expect("an ask is polled until it is ready").size_bytes();
         let (asker, answer) = oneshot::async_channel();
         let (message, wrap) = (&mut self.message, self.wrap);
-        let pushed = shared.mailbox.try_push(size, || {
-            let message = message.take().expect("a message is moved once");
-            wrap(Envelope { message, reply: ReplyTo::asker(asker) })
-        });
+        let pushed = shared.mailbox.try_push_at(
+            size,
+            || shared.now(),
+            || {
+                let message = message.take().expect("a message is moved once");
+                wrap(Envelope { message, reply: ReplyTo::asker(asker) })
+            },
+        );
         match pushed {
             Ok(pushed) => {
                 shared.after_push(pushed);
@@ -140,7 +144,8 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         let size = *size;
         let (asker, answer) = oneshot::async_channel();
         let (message, wrap) = (&mut self.message, self.wrap);
-        let pushed = shared.mailbox.push_or_wait(size, ticket, cx.waker(), || {
+        let now = || shared.now();
+        let pushed = shared.mailbox.push_or_wait_at(size, ticket, cx.waker(), now, || {
             let message = message.take().expect("a message is moved once");
             wrap(Envelope { message, reply: ReplyTo::asker(asker) })
         });

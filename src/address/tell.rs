@@ -94,7 +94,8 @@ impl<A: Handlers, M: Message> Tell<'_, A, M> {
             unreachable!("a tell that waits is in the line");
         };
         let (message, wrap) = (&mut self.message, self.wrap);
-        let pushed = shared.mailbox.push_or_wait(size, &mut waiting.ticket, cx.waker(), || {
+        let (ticket, now) = (&mut waiting.ticket, || shared.now());
+        let pushed = shared.mailbox.push_or_wait_at(size, ticket, cx.waker(), now, || {
             let message = message.take().expect("a message is moved once");
             wrap(Envelope { message, reply: ReplyTo::NOBODY })
         });
@@ -159,10 +160,14 @@ impl<A: Handlers, M: Message> Future for Tell<'_, A, M> {
         }
         let size = this.message.as_ref().expect("a tell is polled until it is ready").size_bytes();
         let (message, wrap) = (&mut this.message, this.wrap);
-        let pushed = shared.mailbox.try_push(size, || {
-            let message = message.take().expect("a message is moved once");
-            wrap(Envelope { message, reply: ReplyTo::NOBODY })
-        });
+        let pushed = shared.mailbox.try_push_at(
+            size,
+            || shared.now(),
+            || {
+                let message = message.take().expect("a message is moved once");
+                wrap(Envelope { message, reply: ReplyTo::NOBODY })
+            },
+        );
         match pushed {
             Ok(pushed) => {
                 shared.after_push(pushed);

@@ -9,6 +9,7 @@
 //! mail to a parked host wakes its task.
 
 mod group;
+mod letters;
 mod local;
 mod observer;
 mod remote;
@@ -22,3 +23,6 @@ pub(crate) use local::{current, with_current};
 pub(crate) use observer::Observer;
 pub(crate) use remote::{HostOptions, HostShared, Resident, Slot, Tenant};
 pub(crate) use task::HostTask;
+
+#[cfg(all(test, loom))]
+mod loom_tests;

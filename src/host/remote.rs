@@ -6,17 +6,17 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
 };
 
-use crossbeam::utils::CachePadded;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
     GroupKey,
+    letters::Letters,
     local::{arrive_local, wake_local},
     observer::ObserverSlot,
 };
@@ -62,10 +62,7 @@ pub(crate) struct HostShared {
     id: u64,
     pub(super) options: HostOptions,
     timer: Timer,
-    state: CachePadded<AtomicU8>,
-    list: Mutex<List>,
-    /// The host's task.
-    task: Mutex<Option<Waker>>,
+    pub(super) letters: Letters<List>,
     /// Those who live here or are on their way.
     tenants: AtomicUsize,
     residents: Mutex<Vec<Option<Arc<dyn Resident>>>>,
@@ -78,15 +75,8 @@ pub(crate) struct HostShared {
 /// The hosts of this process: whoever follows who waits for whom may come from one to another.
 static HOSTS: Mutex<BTreeMap<u64, Weak<HostShared>>> = Mutex::new(BTreeMap::new());
 
-/// The host looks at its list before it waits.
-const RUNNING: u8 = 0;
-/// The host waits: whoever brings something wakes it.
-const PARKED: u8 = 1;
-/// There is something in the list.
-const MAIL: u8 = 2;
-
 #[derive(Default)]
-struct List {
+pub(super) struct List {
     wakes: Vec<Slot>,
     arrivals: Vec<Arrival>,
     leaving: bool,
@@ -110,9 +100,7 @@ impl HostShared {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             options,
             timer,
-            state: CachePadded::new(AtomicU8::new(RUNNING)),
-            list: Mutex::new(List::default()),
-            task: Mutex::new(None),
+            letters: Letters::new(List::default()),
             tenants: AtomicUsize::new(0),
             residents: Mutex::new(Vec::new()),
             emptied: Notify::new(),
@@ -229,69 +217,25 @@ impl HostShared {
         self.post(|list| list.closed = true);
     }
 
+    /// False when the host is closed.
     fn post(&self, put: impl FnOnce(&mut List)) -> bool {
-        {
-            let mut list = self.list.lock();
+        self.letters.post(|list| {
             if list.closed {
                 return false;
             }
-            put(&mut list);
-        }
-        // Whoever reads MAIL here may leave it at that: the host takes that back before it empties
-        // the list, under the lock that we have held since.
-        if self.state.load(Ordering::Acquire) != MAIL
-            && self.state.swap(MAIL, Ordering::AcqRel) == PARKED
-        {
-            self.wake_task();
-        }
-        true
-    }
-
-    #[cold]
-    fn wake_task(&self) {
-        let task = self.task.lock().clone();
-        if let Some(task) = task {
-            task.wake();
-        }
-    }
-
-    /// Notes whom to wake.
-    pub(super) fn set_task(&self, waker: &Waker) {
-        let before = self.task.lock().replace(waker.clone());
-        drop(before);
-    }
-
-    /// Whether there is something to fetch.
-    #[inline]
-    pub(super) fn has_mail(&self) -> bool {
-        self.state.load(Ordering::Acquire) == MAIL
-    }
-
-    /// Ends the waiting.
-    #[inline]
-    pub(super) fn unpark(&self) {
-        if self.state.load(Ordering::Relaxed) == PARKED {
-            // Mail that came meanwhile stays.
-            self.state.compare_exchange(PARKED, RUNNING, Ordering::AcqRel, Ordering::Relaxed).ok();
-        }
-    }
-
-    /// Waits from now on: the next one who brings something wakes the task. False when there is
-    /// something already.
-    #[inline]
-    pub(super) fn park(&self) -> bool {
-        self.state.compare_exchange(RUNNING, PARKED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            put(list);
+            true
+        })
     }
 
     /// Takes what has come.
     pub(super) fn fetch(&self, mail: &mut Mail) {
-        // Before the list is emptied: who comes in between makes it MAIL again.
-        self.state.store(RUNNING, Ordering::Release);
-        let mut list = self.list.lock();
-        std::mem::swap(&mut mail.wakes, &mut list.wakes);
-        std::mem::swap(&mut mail.arrivals, &mut list.arrivals);
-        mail.leaving = std::mem::take(&mut list.leaving);
-        mail.closed = list.closed;
+        self.letters.fetch(|list| {
+            std::mem::swap(&mut mail.wakes, &mut list.wakes);
+            std::mem::swap(&mut mail.arrivals, &mut list.arrivals);
+            mail.leaving = std::mem::take(&mut list.leaving);
+            mail.closed = list.closed;
+        });
     }
 }
 

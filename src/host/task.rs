@@ -92,7 +92,7 @@ impl HostTask {
     #[inline]
     fn next(&mut self, local: &Local) -> Next {
         loop {
-            if self.shared.has_mail() && self.read_mail(local) {
+            if self.shared.letters.has_mail() && self.read_mail(local) {
                 return Next::Close;
             }
             if let Some(arrivals) = local.take_arrivals() {
@@ -104,7 +104,9 @@ impl HostTask {
             }
             drop(queue);
             let shared = &self.shared;
-            if !self.spin.find(shared.timer().clock(), || shared.has_mail()) && shared.park() {
+            if !self.spin.find(shared.timer().clock(), || shared.letters.has_mail())
+                && shared.letters.park()
+            {
                 return Next::Wait;
             }
         }
@@ -260,12 +262,12 @@ impl Future for HostTask {
         let local = this.local.take().unwrap_or_else(|| Local::enter(this.shared.clone()));
         local.is_due.set(true);
         if !local.task.borrow().will_wake(cx.waker()) {
-            this.shared.set_task(cx.waker());
+            this.shared.letters.set_task(cx.waker());
             let before = local.task.replace(cx.waker().clone());
             drop(before);
         }
-        let by_mail = this.shared.has_mail();
-        this.shared.unpark();
+        let by_mail = this.shared.letters.has_mail();
+        this.shared.letters.unpark();
         this.spin.woken(by_mail, this.shared.timer().clock());
         let polled = this.turn(&local, cx);
         if polled.is_ready() {

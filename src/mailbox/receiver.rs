@@ -60,7 +60,6 @@ impl<T> Receiver<T> {
 
     /// Swaps in what has come meanwhile. When there is nothing the mailbox is parked: the next
     /// sender wakes. Must be called with an empty batch.
-    #[inline]
     pub(crate) fn refill(&mut self, mailbox: &Mailbox<T>) -> bool {
         debug_assert!(self.batch.is_empty(), "a refill replaces the batch");
         self.since_published = 0;

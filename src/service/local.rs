@@ -184,10 +184,11 @@ impl<A: Handlers> LocalActor for LocalActorOf<A> {
             A::__remote(Box::new(RemoteEnvelope { inbox, delivery }))
         };
         let pushed = match granted {
-            None => self.shared.mailbox.try_push(size, make),
+            None => self.shared.mailbox.try_push_at(size, || self.shared.now(), make),
             Some(mut granted) => {
                 let waker = std::task::Waker::noop();
-                self.shared.mailbox.push_or_wait(size, &mut granted.ticket, waker, make)
+                let now = || self.shared.now();
+                self.shared.mailbox.push_or_wait_at(size, &mut granted.ticket, waker, now, make)
             }
         };
         match (pushed, message) {

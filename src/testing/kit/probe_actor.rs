@@ -104,7 +104,7 @@ impl<M: Message> Handlers for ProbeActor<M> {
 
     fn __step(&mut self, inbox: ProbeInbox<M>, ctx: &mut Ctx<Self>) -> Option<ProbeInbox<M>> {
         match inbox {
-            ProbeInbox::Message(Envelope { message, mut reply }) => {
+            ProbeInbox::Message(Envelope { message, reply }) => {
                 let asker = reply.into_asker();
                 let is_asked = asker.is_some();
                 let reply = asker.map_or(ReplyTo::NOBODY, ReplyTo::asker);

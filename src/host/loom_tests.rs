@@ -1,0 +1,113 @@
+//! Models of the letters of a host: no wake-up is lost, nothing that was posted stays unread.
+//!
+//! For how to start them see the models of the mailbox.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Wake, Waker},
+};
+
+use loom::{sync::Notify, thread};
+
+use super::letters::Letters;
+use crate::sync::with_mutant;
+
+#[derive(Default)]
+struct Bell(Notify);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+struct Host {
+    letters: Letters<Vec<u32>>,
+    bell: Arc<Bell>,
+}
+
+/// Reads letters as a host does, until there were so many.
+fn read(host: &Host, expected: usize) -> Vec<u32> {
+    host.letters.set_task(&Waker::from(host.bell.clone()));
+    let mut all = Vec::new();
+    while all.len() < expected {
+        host.letters.unpark();
+        if host.letters.has_mail() {
+            host.letters.fetch(|list| all.append(list));
+        } else if host.letters.park() {
+            host.bell.0.wait();
+        }
+    }
+    all
+}
+
+fn posts_from_two_threads() {
+    loom::model(|| {
+        let host =
+            Arc::new(Host { letters: Letters::new(Vec::new()), bell: Arc::new(Bell::default()) });
+        let posts = |from: u32, count: u32| {
+            let host = host.clone();
+            thread::spawn(move || {
+                for n in 0..count {
+                    assert!(host.letters.post(|list| {
+                        list.push(from + n);
+                        true
+                    }));
+                }
+            })
+        };
+        let threads = [posts(10, 2), posts(20, 1)];
+        let mut all = read(&host, 3);
+        assert!(all.iter().position(|n| *n == 10) < all.iter().position(|n| *n == 11));
+        all.sort_unstable();
+        assert_eq!(all, [10, 11, 20]);
+        threads.into_iter().for_each(|thread| thread.join().expect("it ends"));
+    });
+}
+
+fn what_is_refused_wakes_nobody() {
+    loom::model(|| {
+        let host =
+            Arc::new(Host { letters: Letters::new(Vec::new()), bell: Arc::new(Bell::default()) });
+        let woken = Arc::new(AtomicUsize::new(0));
+        let poster = {
+            let (host, woken) = (host.clone(), woken.clone());
+            thread::spawn(move || {
+                assert!(!host.letters.post(|_| false));
+                woken.store(1, Ordering::Relaxed);
+                assert!(host.letters.post(|list| {
+                    list.push(1);
+                    true
+                }));
+            })
+        };
+        assert_eq!(read(&host, 1), [1]);
+        assert_eq!(woken.load(Ordering::Relaxed), 1);
+        poster.join().expect("it ends");
+    });
+}
+
+#[test]
+fn loom_nothing_that_was_posted_stays_unread() {
+    posts_from_two_threads();
+}
+
+#[test]
+fn loom_a_post_that_changes_nothing_is_no_mail() {
+    what_is_refused_wakes_nobody();
+}
+
+#[test]
+fn loom_faults_in_the_letters_are_found() {
+    for mutant in [
+        "host: who brings mail does not wake",
+        "host: parked without a look",
+        "host: the list is emptied before the mail is taken back",
+    ] {
+        let found = with_mutant(mutant, posts_from_two_threads);
+        assert!(found.is_some(), "nobody noticed: {mutant}");
+    }
+}
