@@ -17,9 +17,9 @@
 //! # The age of the oldest message
 //! A sender brings a clock, as a closure: it is asked only for a message that finds the queue empty
 //! (then under the lock: it must be the framework's own), so that a busy mailbox costs one reading
-//! per batch and one that nobody asks the age of (`|| 0`, what [`Mailbox::try_push`] does) costs
-//! nothing. The reading goes with the batch at the swap. What came first in a batch stands for all
-//! of it, and for what is displaced, so [`Mailbox::oldest`] may be too early, never too late.
+//! per batch; `|| 0` costs nothing, and means that the age is not known. The reading goes with the
+//! batch at the swap. What came first in a batch stands for all of it, and for what is displaced, so
+//! [`Mailbox::oldest`] may be too early, never too late.
 //!
 //! # Models
 //! Lock and atomics come from [`crate::sync`]: the models in `loom_tests.rs` run this code as it is.
@@ -96,10 +96,8 @@ impl<T> Mailbox<T> {
         Self { queue: Mutex::new(Queue::new(limits)), in_hand: InHand::new() }
     }
 
-    /// Puts a message in if there is room; `make` runs only then.
-    ///
-    /// `size` was asked of the message before: no user code runs under the lock.
-    #[inline]
+    /// Without a clock.
+    #[cfg(test)]
     pub(crate) fn try_push(
         &self,
         size: usize,
@@ -108,7 +106,10 @@ impl<T> Mailbox<T> {
         self.try_push_at(size, || 0, make)
     }
 
-    /// As [`try_push`](Self::try_push), with a clock in nanoseconds for the age of the message.
+    /// Puts a message in if there is room; `make` runs only then, and `now`, a clock in nanoseconds,
+    /// only for a message that finds the queue empty.
+    ///
+    /// `size` was asked of the message before: no user code runs under the lock.
     #[inline]
     pub(crate) fn try_push_at(
         &self,
@@ -203,8 +204,8 @@ impl<T> Mailbox<T> {
         self.queue.lock().limits
     }
 
-    /// Takes everything out, for an actor that ended and has taken out what it had in hand. The
-    /// caller drops it outside the lock.
+    /// Takes everything out, for an actor that ended and has put back what it had in hand. The caller
+    /// drops it outside the lock.
     pub(crate) fn take_all(&self) -> VecDeque<T> {
         let mut queue = self.queue.lock();
         self.in_hand.set(0);

@@ -171,7 +171,7 @@ impl<T> Queue<T> {
         if let Some(aside) = &mut self.aside
             && self.limits.overflow == Overflow::DropOldest
         {
-            let finished = aside.sizes_in_hand.len() - batch.len();
+            let finished = aside.sizes_in_hand.len().saturating_sub(batch.len());
             aside.sizes_in_hand.drain(..finished);
             self.bytes += aside.sizes_in_hand.iter().sum::<usize>();
             aside.sizes_in_hand.append(&mut aside.sizes);

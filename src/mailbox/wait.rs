@@ -5,10 +5,8 @@ use std::task::{Poll, Waker};
 use super::{Mailbox, Pushed, Queue, Refusal, Ticket, mutant, waiters::Standing, wake_all};
 
 impl<T> Mailbox<T> {
-    /// As [`try_push`](Self::try_push) for a sender that waits in line: the first call takes a
-    /// ticket, later ones use the room that was granted to it. A later call must name the size of
-    /// the first one: room is granted for that. The ticket is gone when this gives anything else
-    /// than [`Refusal::Full`].
+    /// Without a clock.
+    #[cfg(test)]
     pub(crate) fn push_or_wait(
         &self,
         size: usize,
@@ -19,8 +17,10 @@ impl<T> Mailbox<T> {
         self.push_or_wait_at(size, ticket, waker, || 0, make)
     }
 
-    /// As [`push_or_wait`](Self::push_or_wait), with a clock in nanoseconds for the age of the
-    /// message.
+    /// As [`try_push_at`](Self::try_push_at) for a sender that waits in line: the first call takes a
+    /// ticket, later ones use the room that was granted to it. A later call must name the size of
+    /// the first one: room is granted for that. The ticket is gone when this gives anything else
+    /// than [`Refusal::Full`].
     pub(crate) fn push_or_wait_at(
         &self,
         size: usize,
@@ -64,7 +64,7 @@ impl<T> Mailbox<T> {
     }
 
     /// Waits in the line without a message. Ready when room was granted to the ticket, which then
-    /// has to be used by [`push_or_wait`](Self::push_or_wait) or given up; ready too, without a
+    /// has to be used by [`push_or_wait_at`](Self::push_or_wait_at) or given up; ready too, without a
     /// ticket, when there is room and no line, when the mailbox is closed, and when there never
     /// will be room for so many bytes.
     pub(crate) fn poll_room(
@@ -73,7 +73,7 @@ impl<T> Mailbox<T> {
         ticket: &mut Option<Ticket>,
         waker: &Waker,
     ) -> Poll<()> {
-        // As in `push_or_wait`.
+        // As in `push_or_wait_at`.
         let mut waker = Some(waker.clone());
         let mut locked = self.queue.lock();
         let queue = &mut *locked;
