@@ -210,6 +210,11 @@ impl Core {
         }
     }
 
+    /// Notes that a long poll is another's.
+    pub(crate) fn excuse(&self) {
+        self.is_told.store(true, Ordering::Relaxed);
+    }
+
     fn tell_of_block(&self, took: Duration) {
         self.long_polls.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(

@@ -7,7 +7,7 @@ use std::{
 use super::{ActorState, Core, Handlers, Look, StopReason, control::StopRequest};
 use crate::{
     error::{Failure, FailureKind},
-    host::{HostShared, Resident},
+    host::{self, HostShared, Resident},
     id::ActorId,
     mailbox::{Displaced, Mailbox, MailboxLimits, Pushed},
     time::Timer,
@@ -64,6 +64,19 @@ impl<I: Send + 'static> Shared<I> {
         if !pushed.displaced.is_none() {
             self.displaced(pushed.displaced);
         }
+    }
+
+    /// As [`after_push`](Self::after_push), for an asker that is about to look for the answer: an
+    /// actor of its own thread that was idle works on it at once.
+    #[inline]
+    pub(crate) fn after_ask(&self, pushed: Pushed<I>) {
+        if pushed.wake
+            && let Some(slot) = self.core.slot()
+            && host::poll_directly(self.core.host().id(), slot)
+        {
+            return;
+        }
+        self.after_push(pushed);
     }
 
     #[cold]

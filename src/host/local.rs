@@ -12,23 +12,28 @@ pub(super) struct Local {
     id: u64,
     pub(super) shared: Arc<HostShared>,
     pub(super) queue: RefCell<RunQueue>,
-    /// Those who came from this thread and were not taken in yet.
-    arrivals: RefCell<Vec<(Slot, Tenant)>>,
-    has_arrivals: Cell<bool>,
-    slots: RefCell<Slots>,
+    /// By slot; who is being polled is out.
+    pub(super) tenants: RefCell<Vec<Option<Tenant>>>,
+    pub(super) slots: RefCell<Slots>,
+    /// Everybody was asked to leave; who comes later is asked too.
+    pub(super) leaving: Cell<bool>,
+    /// Polls out of turn that are left until the host's task runs again.
+    pub(super) direct_left: Cell<u32>,
+    /// How many polls are under way, one within the other.
+    pub(super) depth: Cell<u32>,
     /// The host's task is being polled, or was woken to be.
     pub(super) is_due: Cell<bool>,
     pub(super) task: RefCell<Waker>,
     /// Who is being polled, for the time of its poll.
-    current: Cell<Option<Arc<dyn Resident>>>,
+    pub(super) current: Cell<Option<Arc<dyn Resident>>>,
     /// What identifies its waker.
-    current_waker: Cell<usize>,
+    pub(super) current_waker: Cell<usize>,
 }
 
 #[derive(Debug, Default)]
-struct Slots {
-    free: Vec<Slot>,
-    next: u32,
+pub(super) struct Slots {
+    pub(super) free: Vec<Slot>,
+    pub(super) next: u32,
 }
 
 thread_local! {
@@ -43,9 +48,11 @@ impl Local {
             id: shared.id(),
             shared,
             queue: RefCell::new(RunQueue::new()),
-            arrivals: RefCell::default(),
-            has_arrivals: Cell::new(false),
+            tenants: RefCell::default(),
             slots: RefCell::default(),
+            leaving: Cell::new(false),
+            direct_left: Cell::new(0),
+            depth: Cell::new(0),
             is_due: Cell::new(true),
             task: RefCell::new(Waker::noop().clone()),
             current: Cell::new(None),
@@ -86,49 +93,15 @@ impl Local {
     fn wake_task(&self) {
         self.task.borrow().wake_by_ref();
     }
+}
 
-    pub(super) fn new_slot(&self) -> Slot {
-        let mut slots = self.slots.borrow_mut();
-        slots.free.pop().unwrap_or_else(|| {
-            let slot = Slot(slots.next);
-            slots.next = slots.next.checked_add(1).expect("fewer than 2^32 actors in a host");
-            slot
-        })
-    }
-
-    pub(super) fn free_slot(&self, slot: Slot) {
-        self.slots.borrow_mut().free.push(slot);
-    }
-
-    fn arrive(&self, arrival: impl FnOnce(Slot) -> Tenant) {
-        let slot = self.new_slot();
-        let tenant = arrival(slot);
-        self.queue.borrow_mut().join(slot, tenant.group.as_ref());
-        self.queue.borrow_mut().push(slot);
-        self.arrivals.borrow_mut().push((slot, tenant));
-        self.has_arrivals.set(true);
-        self.be_polled();
-    }
-
-    /// Those who came from this thread.
-    #[inline]
-    pub(super) fn take_arrivals(&self) -> Option<Vec<(Slot, Tenant)>> {
-        self.has_arrivals.get().then(|| {
-            self.has_arrivals.set(false);
-            self.arrivals.take()
-        })
-    }
-
-    /// Says who is being polled. Gives back who was.
-    #[inline]
-    pub(super) fn set_current(
-        &self,
-        resident: Option<Arc<dyn Resident>>,
-        waker: usize,
-    ) -> Option<Arc<dyn Resident>> {
-        self.current_waker.set(waker);
-        self.current.replace(resident)
-    }
+/// A host of this thread.
+pub(super) fn local(host: u64) -> Option<Rc<Local>> {
+    let found = HOSTS.try_with(|hosts| {
+        let hosts = hosts.try_borrow().ok()?;
+        hosts.iter().find(|local| local.id == host).cloned()
+    });
+    found.ok().flatten()
 }
 
 fn with_local<R>(host: u64, with: impl FnOnce(&Local) -> R) -> Option<R> {
@@ -148,7 +121,12 @@ pub(super) fn wake_local(host: u64, slot: Slot) -> bool {
 /// Brings a tenant to a host of this thread. Gives it back when that host is elsewhere.
 pub(super) fn arrive_local<F: FnOnce(Slot) -> Tenant>(host: u64, arrival: F) -> Result<(), F> {
     let mut arrival = Some(arrival);
-    with_local(host, |local| local.arrive(arrival.take().expect("it arrives once")));
+    with_local(host, |local| {
+        if !local.admit(arrival.take().expect("it arrives once")) {
+            local.shared.left(None);
+        }
+        local.be_polled();
+    });
     arrival.map_or(Ok(()), Err)
 }
 

@@ -8,6 +8,7 @@
 //! to a list under a mutex, behind a state of three values (running, parked, mail): whoever brings
 //! mail to a parked host wakes its task.
 
+mod direct;
 mod group;
 mod letters;
 mod local;
@@ -16,7 +17,9 @@ mod remote;
 mod run_queue;
 mod spin;
 mod task;
+mod tenants;
 
+pub(crate) use direct::poll_directly;
 pub(crate) use group::GroupKey;
 pub(crate) use local::{current, with_current};
 #[cfg(feature = "testing")]

@@ -5,33 +5,22 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
-use super::{
-    HostShared, Slot, Tenant,
-    local::Local,
-    remote::{Arrival, Mail},
-    spin::Spin,
-};
+use super::{HostShared, Slot, direct::DIRECT_POLLS, local::Local, remote::Mail, spin::Spin};
 
 /// Polls of tenants in one poll of the host; then the other tasks of the arbiter have their turn.
 const POLLS_PER_TURN: usize = 128;
 /// The same in nanoseconds.
 const TURN: u64 = 4_000_000;
-/// A poll that takes so long is counted and logged, in nanoseconds.
-const LONG_POLL: u64 = 10_000_000;
 
 /// The task that an arbiter runs. It ends when its host is closed.
 pub(crate) struct HostTask {
     shared: Arc<HostShared>,
     /// Made at the first poll: that is on the host's thread.
     local: Option<Rc<Local>>,
-    tenants: Vec<Option<Tenant>>,
     mail: Mail,
     spin: Spin,
-    /// Everybody was asked to leave; who comes later is asked too.
-    leaving: bool,
 }
 
 enum Next {
@@ -44,14 +33,7 @@ enum Next {
 impl HostTask {
     pub(crate) fn new(shared: Arc<HostShared>) -> Self {
         let spin = Spin::new(shared.options.spin);
-        Self {
-            shared,
-            local: None,
-            tenants: Vec::new(),
-            mail: Mail::default(),
-            spin,
-            leaving: false,
-        }
+        Self { shared, local: None, mail: Mail::default(), spin }
     }
 
     fn turn(&mut self, local: &Local, cx: &mut Context<'_>) -> Poll<()> {
@@ -71,13 +53,13 @@ impl HostTask {
                 Next::Close => return Poll::Ready(()),
             };
             if has_shares {
-                self.poll_within_share(local, slot, &mut exact);
+                poll_within_share(local, slot, &mut exact);
             } else {
-                self.poll_tenant(local, slot);
+                local.poll_tenant(slot);
             }
             let now = clock.coarse();
             if now != last {
-                self.charge(slot, now.saturating_sub(last));
+                local.charge(slot, now.saturating_sub(last));
                 last = now;
             }
             polls += 1;
@@ -94,9 +76,6 @@ impl HostTask {
         loop {
             if self.shared.letters.has_mail() && self.read_mail(local) {
                 return Next::Close;
-            }
-            if let Some(arrivals) = local.take_arrivals() {
-                arrivals.into_iter().for_each(|(slot, tenant)| self.move_in(slot, tenant));
             }
             let mut queue = local.queue.borrow_mut();
             if let Some(slot) = queue.pop() {
@@ -117,119 +96,33 @@ impl HostTask {
         let mut mail = std::mem::take(&mut self.mail);
         self.shared.fetch(&mut mail);
         for arrival in mail.arrivals.drain(..) {
-            self.admit(local, arrival);
+            if !local.admit(arrival) {
+                self.shared.left(None);
+            }
         }
         let mut queue = local.queue.borrow_mut();
         mail.wakes.drain(..).for_each(|slot| queue.push(slot));
         drop(queue);
         if mail.leaving {
-            self.leaving = true;
-            let residents = self.tenants.iter().flatten().filter_map(|it| it.resident.as_ref());
-            residents.for_each(|resident| resident.leave());
+            local.ask_all_to_leave();
         }
         let closed = mail.closed;
         self.mail = mail;
         closed
     }
+}
 
-    fn admit(&mut self, local: &Local, arrival: Arrival) {
-        let slot = local.new_slot();
-        // Wakers and addresses are made here; the factory runs at the first poll.
-        match catch_unwind(AssertUnwindSafe(|| arrival(slot))) {
-            Ok(tenant) => {
-                let mut queue = local.queue.borrow_mut();
-                queue.join(slot, tenant.group.as_ref());
-                queue.push(slot);
-                drop(queue);
-                self.move_in(slot, tenant);
-            }
-            Err(_) => {
-                local.free_slot(slot);
-                self.shared.left(None);
-            }
-        }
+/// Polls a tenant and counts what that takes for its group.
+#[cold]
+fn poll_within_share(local: &Local, slot: Slot, exact: &mut u64) {
+    let clock = local.shared.timer().clock();
+    if *exact == 0 {
+        *exact = clock.now();
     }
-
-    fn move_in(&mut self, slot: Slot, tenant: Tenant) {
-        if self.leaving
-            && let Some(resident) = &tenant.resident
-        {
-            resident.leave();
-        }
-        let at = slot.0 as usize;
-        if self.tenants.len() <= at {
-            self.tenants.resize_with(at + 1, || None);
-        }
-        self.tenants[at] = Some(tenant);
-    }
-
-    #[cold]
-    fn poll_within_share(&mut self, local: &Local, slot: Slot, exact: &mut u64) {
-        let clock = local.shared.timer().clock();
-        if *exact == 0 {
-            *exact = clock.now();
-        }
-        self.poll_tenant(local, slot);
-        let now = clock.now();
-        local.queue.borrow_mut().charge(slot, now - *exact);
-        *exact = now;
-    }
-
-    #[inline]
-    fn poll_tenant(&mut self, local: &Local, slot: Slot) {
-        // A wake-up may name a slot whose tenant has ended; one too many is harmless.
-        let Some(Some(tenant)) = self.tenants.get_mut(slot.0 as usize) else { return };
-        let Tenant { future, waker, resident, .. } = tenant;
-        self.shared.observer().tell(|observer| {
-            observer.polled(resident.as_ref().map_or("", |resident| resident.core().name()));
-        });
-        local.set_current(resident.take(), waker.data().addr());
-        let mut cx = Context::from_waker(waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
-        *resident = local.set_current(None, 0);
-        match polled {
-            Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(())) => self.evict(local, slot),
-            Err(_) => {
-                tracing::error!("an actor's cell panicked outside a handler and was dropped");
-                self.evict(local, slot);
-            }
-        }
-    }
-
-    /// Notes the time since the clock was last seen to move. Most polls are shorter than its tick:
-    /// who is polled when it moves is charged for all of it, which is right in the mean.
-    #[cold]
-    fn charge(&self, slot: Slot, nanoseconds: u64) {
-        let Some(Some(tenant)) = self.tenants.get(slot.0 as usize) else { return };
-        let Some(resident) = &tenant.resident else { return };
-        resident.core().charge(nanoseconds);
-        if nanoseconds >= LONG_POLL {
-            resident.core().blocked(Duration::from_nanos(nanoseconds));
-        }
-    }
-
-    fn evict(&mut self, local: &Local, slot: Slot) {
-        let tenant = self.tenants[slot.0 as usize].take();
-        local.queue.borrow_mut().leave(slot);
-        if catch_unwind(AssertUnwindSafe(|| drop(tenant))).is_err() {
-            tracing::error!("an actor panicked while it was dropped");
-        }
-        self.shared.left(Some(slot));
-        local.free_slot(slot);
-    }
-
-    /// Drops every tenant.
-    fn evict_all(&mut self, local: &Local) {
-        if let Some(arrivals) = local.take_arrivals() {
-            arrivals.into_iter().for_each(|(slot, tenant)| self.move_in(slot, tenant));
-        }
-        for at in 0..self.tenants.len() {
-            if self.tenants[at].is_some() {
-                self.evict(local, Slot(u32::try_from(at).expect("slots are 32 bits wide")));
-            }
-        }
-    }
+    local.poll_tenant(slot);
+    let now = clock.now();
+    local.queue.borrow_mut().charge(slot, now - *exact);
+    *exact = now;
 }
 
 impl Drop for HostTask {
@@ -246,10 +139,10 @@ impl Drop for HostTask {
             self.shared.left(None);
         }
         if let Some(local) = self.local.take() {
-            self.evict_all(&local);
+            local.evict_all();
             local.exit();
             // Who was brought while the last ones were dropped.
-            self.evict_all(&local);
+            local.evict_all();
         }
     }
 }
@@ -261,6 +154,7 @@ impl Future for HostTask {
         let this = &mut *self;
         let local = this.local.take().unwrap_or_else(|| Local::enter(this.shared.clone()));
         local.is_due.set(true);
+        local.direct_left.set(DIRECT_POLLS);
         if !local.task.borrow().will_wake(cx.waker()) {
             this.shared.letters.set_task(cx.waker());
             let before = local.task.replace(cx.waker().clone());
@@ -271,7 +165,7 @@ impl Future for HostTask {
         this.spin.woken(by_mail, this.shared.timer().clock());
         let polled = this.turn(&local, cx);
         if polled.is_ready() {
-            this.evict_all(&local);
+            local.evict_all();
         }
         this.local = Some(local);
         polled

@@ -1,0 +1,78 @@
+//! Polling an actor out of turn, by whoever waits for its answer.
+
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use tokio::task::coop::unconstrained;
+
+use super::{
+    Slot,
+    local::{Local, local},
+    tenants::LONG_POLL,
+};
+
+/// Polls out of turn until the host's task runs again: then the others have theirs.
+pub(super) const DIRECT_POLLS: u32 = 32;
+/// Polls within polls: each takes its part of the stack.
+const DEPTH_MAX: u32 = 4;
+
+/// Polls an actor of this thread that was idle until it got the message whose answer the caller
+/// waits for. False when it has to wait for its turn.
+///
+/// An answer that is there when the asker looks for it needs no wake-up and no second poll, of the
+/// asker and of the host.
+#[inline]
+pub(crate) fn poll_directly(host: u64, slot: Slot) -> bool {
+    match local(host) {
+        Some(local) => local.poll_directly(slot),
+        None => false,
+    }
+}
+
+impl Local {
+    fn poll_directly(&self, slot: Slot) -> bool {
+        let (left, depth) = (self.direct_left.get(), self.depth.get());
+        // CPU time is counted for whoever is polled in turn: with shares nobody works on another's.
+        if left == 0 || depth >= DEPTH_MAX || self.queue.borrow().has_groups() {
+            return false;
+        }
+        self.direct_left.set(left - 1);
+        self.depth.set(depth + 1);
+        let clock = self.shared.timer().clock();
+        let before = clock.coarse();
+        if self.current_waker.get() == 0 {
+            // In a task of the arbiter: what the actor awaits is not on that task's budget.
+            let mut poll = pin!(unconstrained(std::future::poll_fn(|_| {
+                self.poll_tenant(slot);
+                Poll::Ready(())
+            })));
+            let polled = poll.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            debug_assert!(polled.is_ready(), "it is ready at once");
+        } else {
+            self.poll_tenant(slot);
+        }
+        self.depth.set(depth);
+        let took = clock.coarse().saturating_sub(before);
+        if took > 0 {
+            self.charge_direct(slot, took);
+        }
+        true
+    }
+
+    /// Notes time that went by while one actor worked for another.
+    #[cold]
+    fn charge_direct(&self, slot: Slot, took: u64) {
+        self.charge(slot, took);
+        if took >= LONG_POLL {
+            // It was not who waited for it that blocked.
+            let outer = self.current.take();
+            if let Some(outer) = &outer {
+                outer.core().excuse();
+            }
+            self.current.set(outer);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Those who live in a host: moving in, being polled, moving out.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use super::{Slot, Tenant, local::Local};
+
+/// A poll that takes so long is counted and logged, in nanoseconds.
+pub(super) const LONG_POLL: u64 = 10_000_000;
+
+impl Local {
+    pub(super) fn new_slot(&self) -> Slot {
+        let mut slots = self.slots.borrow_mut();
+        slots.free.pop().unwrap_or_else(|| {
+            let slot = Slot(slots.next);
+            slots.next = slots.next.checked_add(1).expect("fewer than 2^32 actors in a host");
+            slot
+        })
+    }
+
+    /// Makes a tenant and lets it in. False when that panicked.
+    pub(super) fn admit(&self, arrival: impl FnOnce(Slot) -> Tenant) -> bool {
+        let slot = self.new_slot();
+        // Wakers and addresses are made here; the factory runs at the first poll.
+        let Ok(tenant) = catch_unwind(AssertUnwindSafe(|| arrival(slot))) else {
+            self.slots.borrow_mut().free.push(slot);
+            return false;
+        };
+        if self.leaving.get()
+            && let Some(resident) = &tenant.resident
+        {
+            resident.leave();
+        }
+        {
+            let mut queue = self.queue.borrow_mut();
+            queue.join(slot, tenant.group.as_ref());
+            queue.push(slot);
+        }
+        let at = slot.0 as usize;
+        let mut tenants = self.tenants.borrow_mut();
+        if tenants.len() <= at {
+            tenants.resize_with(at + 1, || None);
+        }
+        tenants[at] = Some(tenant);
+        true
+    }
+
+    /// Asks everybody to leave; who comes later is asked on arrival.
+    pub(super) fn ask_all_to_leave(&self) {
+        self.leaving.set(true);
+        // Outside the borrow: who is asked is woken.
+        let residents = self.shared.residents();
+        residents.iter().for_each(|resident| resident.leave());
+    }
+
+    /// Polls a tenant; not one that is being polled, nor one that has ended.
+    #[inline]
+    pub(super) fn poll_tenant(&self, slot: Slot) {
+        // A wake-up may name a slot whose tenant has ended; one too many is harmless.
+        let taken = self.tenants.borrow_mut().get_mut(slot.0 as usize).and_then(Option::take);
+        let Some(mut tenant) = taken else { return };
+        let Tenant { future, waker, resident, .. } = &mut tenant;
+        self.shared.observer().tell(|observer| {
+            observer.polled(resident.as_ref().map_or("", |resident| resident.core().name()));
+        });
+        let outer_waker = self.current_waker.replace(waker.data().addr());
+        let outer = self.current.replace(resident.take());
+        let mut cx = Context::from_waker(waker);
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
+        *resident = self.current.replace(outer);
+        self.current_waker.set(outer_waker);
+        if let Ok(Poll::Pending) = polled {
+            self.tenants.borrow_mut()[slot.0 as usize] = Some(tenant);
+            return;
+        }
+        if polled.is_err() {
+            tracing::error!("an actor's cell panicked outside a handler and was dropped");
+        }
+        self.move_out(slot, tenant);
+    }
+
+    #[cold]
+    fn move_out(&self, slot: Slot, tenant: Tenant) {
+        self.queue.borrow_mut().leave(slot);
+        if catch_unwind(AssertUnwindSafe(|| drop(tenant))).is_err() {
+            tracing::error!("an actor panicked while it was dropped");
+        }
+        self.shared.left(Some(slot));
+        self.slots.borrow_mut().free.push(slot);
+    }
+
+    /// Drops every tenant.
+    pub(super) fn evict_all(&self) {
+        let count = self.tenants.borrow().len();
+        for at in 0..count {
+            let tenant = self.tenants.borrow_mut()[at].take();
+            if let Some(tenant) = tenant {
+                self.move_out(Slot(u32::try_from(at).expect("slots are 32 bits wide")), tenant);
+            }
+        }
+    }
+
+    /// Notes the time since the clock was last seen to move. Most polls are shorter than its tick:
+    /// who is polled when it moves is charged for all of it, which is right in the mean.
+    #[cold]
+    pub(super) fn charge(&self, slot: Slot, nanoseconds: u64) {
+        let tenants = self.tenants.borrow();
+        let Some(Some(Tenant { resident: Some(resident), .. })) = tenants.get(slot.0 as usize)
+        else {
+            return;
+        };
+        resident.core().charge(nanoseconds);
+        if nanoseconds >= LONG_POLL {
+            resident.core().blocked(Duration::from_nanos(nanoseconds));
+        }
+    }
+}
