@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     address::Addr,
-    host::{GroupKey, HostShared, Tenant},
+    host::{Arriving, GroupKey, HostShared, Tenant},
 };
 
 /// How an actor is spawned, besides its factory.
@@ -60,12 +60,12 @@ where
         let shared = newcomer.shared().clone();
         shared.core.settle_in(slot);
         shared.host().move_in(slot, shared.clone());
-        Tenant {
+        let tenant = Tenant {
             waker: shared.clone().into(),
             resident: Some(shared),
             future: Box::pin(newcomer.settle(incarnation::<A>)),
-            group,
-        }
+        };
+        Arriving { tenant, group }
     });
     if !is_hosted {
         tracing::debug!(actor = shared.name(), "its host is closed: it ends before it begins");

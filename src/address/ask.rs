@@ -94,20 +94,11 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         shared: &Arc<Shared<A::Inbox>>,
         cx: &mut Context<'_>,
     ) -> Result<(), Failure> {
-        if self.deadline.begin(shared.timer(), self.timeout) {
-            let due = self.deadline.at();
-            let began = host::current(cx.waker(), |asker| {
-                let core = asker.core();
-                core.begin_ask(&shared.core).map(|()| {
-                    core.alarm_by(due, cx.waker());
-                    core.id().to_u64()
-                })
-            });
-            match began {
-                Some(asker) => self.asked_by = asker?,
-                None => self.deadline.wait(shared.timer(), cx.waker()),
-            }
-        }
+        let asker = host::current(cx.waker(), |asker| {
+            let core = asker.core();
+            core.begin_ask(&shared.core).map(|()| core.id().to_u64())
+        });
+        self.asked_by = asker.transpose()?.unwrap_or(0);
         let size = self.message.as_ref().expect("an ask is polled until it is ready").size_bytes();
         let (asker, answer) = oneshot::async_channel();
         let (message, wrap) = (&mut self.message, self.wrap);
@@ -121,7 +112,7 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         );
         match pushed {
             Ok(pushed) => {
-                shared.after_push(pushed);
+                shared.after_ask(pushed);
                 self.state = State::Sent(answer);
                 Ok(())
             }
@@ -166,7 +157,6 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         shared: &Arc<Shared<A::Inbox>>,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome<M>> {
-        let is_new = matches!(self.state, State::New);
         let sent = match self.state {
             State::Sent(_) => Ok(()),
             State::New => self.begin(shared, cx),
@@ -181,12 +171,11 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
             let outcome = answer.unwrap_or(Err(NoReply::Unanswered));
             return Poll::Ready(outcome.map_err(|why| no_outcome(shared, why)));
         }
-        if is_new { Poll::Pending } else { self.poll_late(shared, cx) }
+        self.poll_deadline(shared, cx)
     }
 
-    /// Looks at the deadline, when something else than the answer has come.
-    #[cold]
-    fn poll_late(
+    /// Looks at the deadline, while there is no answer.
+    fn poll_deadline(
         &mut self,
         shared: &Arc<Shared<A::Inbox>>,
         cx: &mut Context<'_>,

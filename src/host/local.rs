@@ -5,7 +5,7 @@ use std::{
     task::Waker,
 };
 
-use super::{HostShared, Resident, Slot, Tenant, run_queue::RunQueue};
+use super::{Arriving, HostShared, Resident, Slot, Tenant, run_queue::RunQueue};
 
 /// The side of a host that its own thread sees.
 pub(super) struct Local {
@@ -119,7 +119,7 @@ pub(super) fn wake_local(host: u64, slot: Slot) -> bool {
 }
 
 /// Brings a tenant to a host of this thread. Gives it back when that host is elsewhere.
-pub(super) fn arrive_local<F: FnOnce(Slot) -> Tenant>(host: u64, arrival: F) -> Result<(), F> {
+pub(super) fn arrive_local<F: FnOnce(Slot) -> Arriving>(host: u64, arrival: F) -> Result<(), F> {
     let mut arrival = Some(arrival);
     with_local(host, |local| {
         if !local.admit(arrival.take().expect("it arrives once")) {

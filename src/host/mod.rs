@@ -24,7 +24,7 @@ pub(crate) use group::GroupKey;
 pub(crate) use local::{current, with_current};
 #[cfg(feature = "testing")]
 pub(crate) use observer::Observer;
-pub(crate) use remote::{HostOptions, HostShared, Resident, Slot, Tenant};
+pub(crate) use remote::{Arriving, HostOptions, HostShared, Resident, Slot, Tenant};
 pub(crate) use task::HostTask;
 
 #[cfg(all(test, loom))]

@@ -32,6 +32,11 @@ pub(crate) struct Tenant {
     pub(crate) waker: Waker,
     /// Taken out while it is polled.
     pub(crate) resident: Option<Arc<dyn Resident>>,
+}
+
+/// A tenant that moves in, and with whom it shares CPU time.
+pub(crate) struct Arriving {
+    pub(crate) tenant: Tenant,
     pub(crate) group: Option<GroupKey>,
 }
 
@@ -46,7 +51,7 @@ pub(crate) trait Resident: Send + Sync {
 }
 
 /// Makes a tenant on the host's thread, once its slot is known.
-pub(super) type Arrival = Box<dyn FnOnce(Slot) -> Tenant + Send>;
+pub(super) type Arrival = Box<dyn FnOnce(Slot) -> Arriving + Send>;
 
 /// How a host runs.
 #[derive(Debug, Clone, Copy)]
@@ -202,7 +207,7 @@ impl HostShared {
     }
 
     /// Brings a new tenant. False when the host is closed.
-    pub(crate) fn bring(&self, arrival: impl FnOnce(Slot) -> Tenant + Send + 'static) -> bool {
+    pub(crate) fn bring(&self, arrival: impl FnOnce(Slot) -> Arriving + Send + 'static) -> bool {
         self.tenants.fetch_add(1, Ordering::AcqRel);
         let Err(arrival) = arrive_local(self.id, arrival) else { return true };
         let is_open = self.post(|list| list.arrivals.push(Box::new(arrival)));

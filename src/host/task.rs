@@ -52,6 +52,7 @@ impl HostTask {
                 }
                 Next::Close => return Poll::Ready(()),
             };
+            local.direct_left.set(DIRECT_POLLS);
             if has_shares {
                 poll_within_share(local, slot, &mut exact);
             } else {
@@ -154,7 +155,6 @@ impl Future for HostTask {
         let this = &mut *self;
         let local = this.local.take().unwrap_or_else(|| Local::enter(this.shared.clone()));
         local.is_due.set(true);
-        local.direct_left.set(DIRECT_POLLS);
         if !local.task.borrow().will_wake(cx.waker()) {
             this.shared.letters.set_task(cx.waker());
             let before = local.task.replace(cx.waker().clone());
@@ -167,6 +167,8 @@ impl Future for HostTask {
         if polled.is_ready() {
             local.evict_all();
         }
+        // For whoever asks from another task of this arbiter.
+        local.direct_left.set(DIRECT_POLLS);
         this.local = Some(local);
         polled
     }

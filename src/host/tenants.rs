@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Slot, Tenant, local::Local};
+use super::{Arriving, Slot, Tenant, local::Local};
 
 /// A poll that takes so long is counted and logged, in nanoseconds.
 pub(super) const LONG_POLL: u64 = 10_000_000;
@@ -22,10 +22,11 @@ impl Local {
     }
 
     /// Makes a tenant and lets it in. False when that panicked.
-    pub(super) fn admit(&self, arrival: impl FnOnce(Slot) -> Tenant) -> bool {
+    pub(super) fn admit(&self, arrival: impl FnOnce(Slot) -> Arriving) -> bool {
         let slot = self.new_slot();
         // Wakers and addresses are made here; the factory runs at the first poll.
-        let Ok(tenant) = catch_unwind(AssertUnwindSafe(|| arrival(slot))) else {
+        let Ok(Arriving { tenant, group }) = catch_unwind(AssertUnwindSafe(|| arrival(slot)))
+        else {
             self.slots.borrow_mut().free.push(slot);
             return false;
         };
@@ -36,7 +37,7 @@ impl Local {
         }
         {
             let mut queue = self.queue.borrow_mut();
-            queue.join(slot, tenant.group.as_ref());
+            queue.join(slot, group.as_ref());
             queue.push(slot);
         }
         let at = slot.0 as usize;
