@@ -94,3 +94,23 @@ pub async fn connected(name: &str, store: &Embedded) -> (System, FaultyKv) {
         .expect("a system on an embedded store starts");
     (system, line)
 }
+
+/// What actors note, in order.
+#[derive(Clone, Default)]
+pub struct Log(Arc<parking_lot::Mutex<Vec<String>>>);
+
+impl Log {
+    pub fn note(&self, text: impl Into<String>) {
+        self.0.lock().push(text.into());
+    }
+
+    /// What was noted since the last call.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
+
+/// A system on this thread.
+pub async fn local() -> System {
+    System::builder().current_thread().start().await.expect("an embedded system starts")
+}
