@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use callboard::{ActorId, Error, prelude::*};
+use futures_util::FutureExt;
 
 use crate::support::{Log, local, until};
 
@@ -189,10 +190,10 @@ async fn a_message_whose_member_stops_while_it_waits_goes_on_to_another() -> cal
     first.tell(Note("accepted")).await?;
     let told = pool.tell(Note("goes on"));
     let mut told = std::pin::pin!(told);
-    assert!(futures_util::poll!(&mut told).is_pending(), "it is the turn of the first");
+    assert!((&mut told).now_or_never().is_none(), "it is the turn of the first");
     pool.ask(Who).await?;
     let mut asked = std::pin::pin!(pool.ask(Who));
-    assert!(futures_util::poll!(&mut asked).is_pending(), "and again");
+    assert!((&mut asked).now_or_never().is_none(), "and again");
     first.stop()?;
     told.await?;
     assert_eq!(asked.await?, ids(&pool)[1]);
@@ -255,5 +256,36 @@ async fn a_pool_without_members_is_refused() -> callboard::Result<()> {
         let refused = system.pool(|| Worker(Log::default())).size(size).spawn();
         assert!(matches!(refused, Err(Error::Setting { .. })));
     }
+    system.shutdown().await
+}
+
+/// `Send`, and not `Sync`.
+#[derive(Message, Clone)]
+struct Lone(std::cell::Cell<u64>);
+
+#[derive(Actor)]
+struct Hermit;
+
+#[handlers]
+impl Hermit {
+    #[handle]
+    fn lone(&mut self, _: Lone) {}
+}
+
+fn is_send<T: Send>(future: T) -> T {
+    future
+}
+
+#[callboard::test]
+async fn what_a_pool_and_a_topic_give_may_move_between_threads() -> callboard::Result<()> {
+    let system = local().await;
+    let pool = system.pool(|| Hermit).size(1).spawn()?;
+    let lone = || Lone(std::cell::Cell::new(1));
+    is_send(pool.tell(lone())).await?;
+    is_send(pool.ask(lone())).await?;
+    assert_eq!(is_send(pool.broadcast(lone())).await, 1);
+    let topic = LocalTopic::new("lone");
+    topic.subscribe(pool).keep();
+    assert_eq!(is_send(topic.publish(lone())).await, 1);
     system.shutdown().await
 }
