@@ -269,7 +269,9 @@ struct Hermit;
 #[handlers]
 impl Hermit {
     #[handle]
-    fn lone(&mut self, _: Lone) {}
+    fn lone(&mut self, Lone(n): Lone) {
+        assert_eq!(n.get(), 1);
+    }
 }
 
 fn is_send<T: Send>(future: T) -> T {

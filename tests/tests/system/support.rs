@@ -13,7 +13,7 @@ pub struct Add(pub u64);
 #[message(reply = u64)]
 pub struct Get;
 
-#[derive(Message, Serialize, Deserialize, Debug)]
+#[derive(Message, Serialize, Deserialize, Debug, Clone)]
 pub struct Nap(pub Duration);
 
 /// Adds up; 13 panics.

@@ -97,6 +97,15 @@ async fn recipients_pools_and_subscriptions_count_as_addresses() -> callboard::R
     drop(recipient);
     assert!(weak.upgrade().is_none());
 
+    let topic: LocalTopic<Nap> = LocalTopic::new("naps");
+    let counter = counted(&system).await;
+    let weak = counter.downgrade();
+    let subscription = topic.subscribe(counter);
+    assert_eq!(topic.publish(Nap(Duration::ZERO)).await, 1);
+    assert!(weak.upgrade().is_some());
+    drop(subscription);
+    assert!(weak.upgrade().is_none());
+
     let pool = system.pool(Counter::default).size(2).stop_with_last_address().spawn()?;
     let weak = pool.members()[1].downgrade();
     pool.ask(Add(1)).await?;
