@@ -1,8 +1,8 @@
 //! Actors that hear of the end of others, and those that end with them.
 
-use callboard::{ActorState, prelude::*};
+use callboard::{ActorState, Embedded, prelude::*};
 
-use crate::support::{Log, local, until};
+use crate::support::{Counter, Log, local, node, until};
 
 /// What a test tells an actor to do.
 #[derive(Message, Debug)]
@@ -313,4 +313,61 @@ async fn two_that_watch_each_other_hear_of_whoever_ends_first() -> callboard::Re
     a.stop()?;
     a.stopped().await?;
     stage.system.shutdown().await
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[message(reply = Addr<Counter>)]
+struct Introduce;
+
+#[derive(Actor)]
+struct Introducer(Addr<Counter>);
+
+#[handlers]
+impl Introducer {
+    #[handle]
+    fn introduce(&mut self, _: Introduce) -> Addr<Counter> {
+        self.0.clone()
+    }
+}
+
+#[derive(Message)]
+#[message(reply = [Result<(), Failure>; 2])]
+struct Tie(Addr<Counter>);
+
+#[derive(Actor)]
+struct Tying;
+
+#[handlers]
+impl Tying {
+    #[handle]
+    fn tie(&mut self, Tie(other): Tie, ctx: &mut Ctx<Self>) -> [Result<(), Failure>; 2] {
+        ctx.unwatch(&other);
+        ctx.unlink(&other);
+        [ctx.watch(&other), ctx.link(&other)]
+    }
+
+    #[handle]
+    fn terminated(&mut self, _: Terminated) {}
+}
+
+#[callboard::test]
+async fn an_actor_of_another_process_can_not_be_watched_or_linked_yet() -> callboard::Result<()> {
+    let store = Embedded::new();
+    let (one, two) = (node("one", &store).await, node("two", &store).await);
+    let counter = two.spawn(Counter::default)?;
+    two.serve("introducer", move || Introducer(counter.clone())).await?;
+    let introducer = one.service::<Introducer>("introducer");
+    until("it is visible", async || introducer.ask(Introduce).await.is_ok()).await;
+    let counter = introducer.ask(Introduce).await?;
+    for refused in one.spawn(|| Tying)?.ask(Tie(counter.clone())).await? {
+        let failure = refused.expect_err("it lives elsewhere");
+        assert!(matches!(failure.kind(), FailureKind::Unsupported { .. }), "{failure}");
+        assert!(failure.to_string().contains("another process"), "{failure}");
+    }
+    let refused = one.spawn_beside(&counter, || Tying).expect_err("it lives elsewhere");
+    assert!(refused.to_string().contains("another process"), "{refused}");
+    let weak = counter.downgrade();
+    assert_eq!(weak.upgrade(), Some(counter), "it is not kept alive from here anyway");
+    one.shutdown().await?;
+    two.shutdown().await
 }
