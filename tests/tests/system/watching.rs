@@ -371,3 +371,28 @@ async fn an_actor_of_another_process_can_not_be_watched_or_linked_yet() -> callb
     one.shutdown().await?;
     two.shutdown().await
 }
+
+#[tokio::test]
+async fn ends_on_other_threads_are_each_heard_of_once_whenever_they_come() -> callboard::Result<()>
+{
+    let system = System::builder().arbiters(3).start().await?;
+    let stage = Stage { system, log: Log::default() };
+    let a = stage.mortal("a");
+    let others: Vec<_> = (0..300).map(|_| stage.mortal("b")).collect();
+    let ending = std::thread::spawn({
+        let others = others.clone();
+        move || others.iter().try_for_each(|other| other.stop())
+    });
+    for other in &others {
+        a.ask(Do::Watch(other.clone())).await?;
+    }
+    ending.join().expect("it runs to its end")?;
+    let mut heard = 0;
+    while heard < others.len() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        heard += stage.log.take().len();
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(heard + stage.log.take().len(), others.len());
+    stage.system.shutdown().await
+}

@@ -217,3 +217,34 @@ async fn an_actor_spawned_beside_another_lives_on_its_thread() -> callboard::Res
     elsewhere.shutdown().await?;
     system.shutdown().await
 }
+
+#[tokio::test]
+async fn the_last_address_ends_an_actor_from_whatever_thread_it_is_dropped() -> callboard::Result<()>
+{
+    let system = System::builder().arbiters(2).start().await?;
+    let log = Log::default();
+    let minder = system.spawn({
+        let log = log.clone();
+        move || Minder(log.clone())
+    })?;
+    let mut threads = Vec::new();
+    for _ in 0..200 {
+        let counter = system.actor(Counter::default).stop_with_last_address().spawn()?;
+        minder.ask(Mind(counter.clone())).await?;
+        let weak = counter.downgrade();
+        let other = counter.clone();
+        threads.push(std::thread::spawn(move || drop(other)));
+        threads.push(std::thread::spawn(move || drop(weak.upgrade())));
+        drop(counter);
+    }
+    for thread in threads {
+        thread.join().expect("it runs to its end");
+    }
+    let mut ended = Vec::new();
+    while ended.len() < 200 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        ended.extend(log.take());
+    }
+    assert_eq!(ended, vec![StopReason::Unreferenced.to_string(); 200]);
+    system.shutdown().await
+}
