@@ -5,6 +5,7 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -15,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::{
     Actor, ActorState, RestartWhen, Settings, Shared, StopReason,
+    beside::Beside,
     control::{Phase, StopRequest},
     core::{STARTED, name_hash},
 };
@@ -99,11 +101,19 @@ struct Rare<A: Actor> {
     /// The time that a stop may take. Outlives an incarnation that fails while it drains.
     drain: Option<Pin<Box<Sleep>>>,
     restarts: Option<(Intensity, Backoff)>,
+    beside: Option<Rc<Beside<A::Inbox>>>,
 }
 
 impl<A: Actor> Default for Rare<A> {
     fn default() -> Self {
-        Self { prologue: None, preparing: None, waiting: None, drain: None, restarts: None }
+        Self {
+            prologue: None,
+            preparing: None,
+            waiting: None,
+            drain: None,
+            restarts: None,
+            beside: None,
+        }
     }
 }
 
@@ -130,6 +140,9 @@ pin_project_lite::pin_project! {
             let mut this = this.project();
             // What is in hand goes back to the mailbox first.
             this.life.set(None);
+            if let Some(beside) = this.rare.as_ref().and_then(|rare| rare.beside.as_ref()) {
+                beside.tasks.clear();
+            }
             let reason = this.reason.take().map_or_else(|| reason_of_drop(this.shared), |it| *it);
             end(this.shared, reason);
         }
@@ -147,7 +160,7 @@ impl<A, F, M, L> Future for Cell<A, F, M, L>
 where
     A: Actor,
     F: Fn() -> A,
-    M: Fn(Arc<Shared<A::Inbox>>, A, Duration) -> L,
+    M: Fn(Arc<Shared<A::Inbox>>, A, Duration, Option<Rc<Beside<A::Inbox>>>) -> L,
     L: Future<Output = Result<(), BoxError>>,
 {
     type Output = ();
@@ -159,7 +172,7 @@ where
             && let Some(life) = this.life.as_pin_mut()
         {
             return match catch_unwind(AssertUnwindSafe(|| life.poll(cx))) {
-                Ok(Poll::Pending) => Poll::Pending,
+                Ok(Poll::Pending) if !self.shared.core.control.is_signalled() => Poll::Pending,
                 polled => self.poll_on(Some(polled), cx),
             };
         }
@@ -171,7 +184,7 @@ impl<A, F, M, L> Cell<A, F, M, L>
 where
     A: Actor,
     F: Fn() -> A,
-    M: Fn(Arc<Shared<A::Inbox>>, A, Duration) -> L,
+    M: Fn(Arc<Shared<A::Inbox>>, A, Duration, Option<Rc<Beside<A::Inbox>>>) -> L,
     L: Future<Output = Result<(), BoxError>>,
 {
     /// All but the common case: a stop, a restart, the end of an incarnation (`polled`, if it was
@@ -192,12 +205,23 @@ where
             }
             let step = match this.life.as_mut().as_pin_mut() {
                 Some(life) => {
-                    let polled = polled
+                    let result = polled
                         .take()
                         .unwrap_or_else(|| catch_unwind(AssertUnwindSafe(|| life.poll(cx))));
-                    let ended = match polled {
+                    let ended = match result {
                         Ok(Poll::Pending) => {
-                            if keep_time(this.shared, this.rare, cx) {
+                            if this.shared.core.control.take_beside() {
+                                let rare = this.rare.get_or_insert_default();
+                                rare.beside = Beside::take(this.shared.id());
+                            }
+                            let beside = this.rare.as_ref().and_then(|rare| rare.beside.as_ref());
+                            if let Some(Poll::Ready(panic)) = beside.map(|beside| beside.poll(cx)) {
+                                polled = Some(Err(panic));
+                                continue;
+                            }
+                            if this.shared.core.control.is_signalled()
+                                || keep_time(this.shared, this.rare, cx)
+                            {
                                 continue;
                             }
                             return Poll::Pending;
@@ -212,6 +236,13 @@ where
                             actor = this.shared.name(),
                             "an actor panicked while it was dropped"
                         );
+                    }
+                    if this.shared.core.control.take_beside() {
+                        let rare = this.rare.get_or_insert_default();
+                        rare.beside = Beside::take(this.shared.id());
+                    }
+                    if let Some(beside) = this.rare.as_ref().and_then(|rare| rare.beside.as_ref()) {
+                        beside.tasks.clear();
                     }
                     self.as_mut().after(ended)
                 }
@@ -250,7 +281,8 @@ where
         this.shared.core.take_in_hand(const { name_hash(STARTED) });
         let actor = catch_unwind(AssertUnwindSafe(|| (this.factory)()))
             .map_err(|panic| panicked(this.shared, &*panic))?;
-        let life = (this.make)(this.shared.clone(), actor, this.options.get().drain);
+        let beside = this.rare.as_ref().and_then(|rare| rare.beside.clone());
+        let life = (this.make)(this.shared.clone(), actor, this.options.get().drain, beside);
         this.life.set(Some(life));
         Ok(())
     }
@@ -409,10 +441,10 @@ fn end<I: Send + 'static>(shared: &Shared<I>, reason: StopReason) {
     shared.mailbox.close();
     let queued = shared.mailbox.take_all();
     match &reason {
-        StopReason::Requested | StopReason::Finished | StopReason::Shutdown => {
-            tracing::debug!(actor = shared.name(), %reason, "an actor stopped");
+        reason if reason.is_failure() => {
+            tracing::error!(actor = shared.name(), %reason, "an actor stopped");
         }
-        _ => tracing::error!(actor = shared.name(), %reason, "an actor stopped"),
+        _ => tracing::debug!(actor = shared.name(), %reason, "an actor stopped"),
     }
     if !queued.is_empty() {
         tracing::warn!(
@@ -430,6 +462,7 @@ fn end<I: Send + 'static>(shared: &Shared<I>, reason: StopReason) {
             tracing::error!(actor = shared.name(), "a message panicked while it was dropped");
         }
     }
+    shared.tell_of_end();
 }
 
 fn panicked<I: Send + 'static>(shared: &Shared<I>, panic: &(dyn Any + Send)) -> Ended {

@@ -1,7 +1,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::atomic::{AtomicBool, AtomicU8, Ordering},
+    sync::atomic::{AtomicU8, Ordering},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -25,6 +25,11 @@ pub(super) enum Phase {
     Kill = 3,
 }
 
+/// A request to stop came that was not taken yet.
+const STOP: u8 = 1;
+/// The actor has something beside its handlers.
+const BESIDE: u8 = 2;
+
 /// A request to stop.
 #[derive(Debug, Clone)]
 pub(super) struct StopRequest {
@@ -36,7 +41,8 @@ pub(super) struct StopRequest {
 /// handler awaits.
 #[derive(Debug)]
 pub(super) struct Control {
-    signalled: AtomicBool,
+    /// What the cell has to look at: bits of the constants below.
+    signals: AtomicU8,
     phase: AtomicU8,
     inner: Mutex<Inner>,
 }
@@ -142,7 +148,7 @@ impl<F> Drop for Listening<'_, F> {
 impl Control {
     pub(super) fn new() -> Self {
         Self {
-            signalled: AtomicBool::new(false),
+            signals: AtomicU8::new(0),
             phase: AtomicU8::new(Phase::Run as u8),
             inner: Mutex::new(Inner { state: ActorState::Starting, started: false, rare: None }),
         }
@@ -163,24 +169,35 @@ impl Control {
             return false;
         }
         rare.request = Some(request);
-        self.signalled.store(true, Ordering::Release);
+        self.signals.fetch_or(STOP, Ordering::Release);
         true
     }
 
     /// The request, if it came since the last call.
     #[inline]
     pub(super) fn take_signal(&self) -> Option<StopRequest> {
-        if !self.signalled.load(Ordering::Relaxed) {
+        if self.signals.load(Ordering::Relaxed) & STOP == 0 {
             return None;
         }
-        self.signalled.store(false, Ordering::Relaxed);
+        self.signals.fetch_and(!STOP, Ordering::Relaxed);
         self.request()
     }
 
-    /// Whether a request came that was not taken yet.
+    /// Whether there is anything that the cell has to look at.
     #[inline]
     pub(super) fn is_signalled(&self) -> bool {
-        self.signalled.load(Ordering::Relaxed)
+        self.signals.load(Ordering::Relaxed) != 0
+    }
+
+    /// Notes that the actor has something beside its handlers.
+    pub(super) fn note_beside(&self) {
+        self.signals.fetch_or(BESIDE, Ordering::Relaxed);
+    }
+
+    /// Whether that came since the last call.
+    pub(super) fn take_beside(&self) -> bool {
+        self.signals.load(Ordering::Relaxed) & BESIDE != 0
+            && self.signals.fetch_and(!BESIDE, Ordering::Relaxed) & BESIDE != 0
     }
 
     /// The request that stands.
@@ -209,7 +226,9 @@ impl Control {
         let mut inner = self.inner.lock();
         let rare = inner.rare();
         rare.request = rare.later.take().filter(|later| later.reason != StopReason::Finished);
-        self.signalled.store(rare.request.is_some(), Ordering::Release);
+        let signals = if rare.request.is_some() { STOP } else { 0 };
+        self.signals.fetch_and(!STOP, Ordering::Relaxed);
+        self.signals.fetch_or(signals, Ordering::Release);
         drop(inner);
         self.phase.store(Phase::Run as u8, Ordering::Relaxed);
     }

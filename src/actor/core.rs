@@ -182,6 +182,11 @@ impl Core {
         self.handled.store(self.handled.load(Ordering::Relaxed) + more, Ordering::Relaxed);
     }
 
+    /// Whether something is in hand.
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_hand.load(Ordering::Relaxed) != 0
+    }
+
     #[cold]
     pub(super) fn sample(&self, nanoseconds: u64) {
         self.times.get_or_init(Default::default).record(nanoseconds);

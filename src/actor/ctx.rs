@@ -1,10 +1,10 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, rc::Rc, sync::Arc};
 
 use tokio::time::Instant;
 
 use super::{
-    Handlers, Replying, Shared, StopReason, boxed::Received, core::name_hash, reply::Owed,
-    ticks::Ticks,
+    Handlers, Replying, Shared, StopReason, beside::Beside, boxed::Received, core::name_hash,
+    reply::Owed, ticks::Ticks,
 };
 use crate::{
     address::Addr,
@@ -19,11 +19,12 @@ pub struct Ctx<A: Handlers> {
     /// The way back of the message in hand, when it came from another process.
     received: Option<Received>,
     pub(super) ticks: Option<Box<Ticks>>,
+    beside: Option<Rc<Beside<A::Inbox>>>,
 }
 
 impl<A: Handlers> Ctx<A> {
-    pub(super) fn new(shared: Arc<Shared<A::Inbox>>) -> Self {
-        Self { shared, received: None, ticks: None }
+    pub(super) fn new(shared: Arc<Shared<A::Inbox>>, beside: Option<Rc<Beside<A::Inbox>>>) -> Self {
+        Self { shared, received: None, ticks: None, beside }
     }
 
     /// The actor's own address.
@@ -48,6 +49,20 @@ impl<A: Handlers> Ctx<A> {
 
     pub(crate) fn shared(&self) -> &Arc<Shared<A::Inbox>> {
         &self.shared
+    }
+
+    /// What the actor has beside its handlers.
+    pub(super) fn beside(&mut self) -> &Rc<Beside<A::Inbox>> {
+        let Self { shared, beside, .. } = self;
+        beside.get_or_insert_with(|| {
+            shared.core.control.note_beside();
+            Beside::make(shared.id())
+        })
+    }
+
+    /// The same, if there is anything.
+    pub(super) fn beside_if_any(&self) -> Option<&Rc<Beside<A::Inbox>>> {
+        self.beside.as_ref()
     }
 
     /// Notes that the actor owes a reply beyond its handler.

@@ -3,6 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -12,6 +13,7 @@ use tokio::time::Sleep;
 
 use super::{
     Actor, ActorState, Ctx, Shared,
+    beside::Beside,
     control::{Control, Phase},
     core::{STARTED, STOPPED},
     ticks::Ticks,
@@ -71,10 +73,12 @@ pub(super) async fn incarnation<A: Actor>(
     shared: Arc<Shared<A::Inbox>>,
     mut actor: A,
     drain: Duration,
+    beside: Option<Rc<Beside<A::Inbox>>>,
 ) -> Result<(), BoxError> {
     let control = &shared.core.control;
     let mut hand = InHand { shared: &shared, receiver: Receiver::new(), turn: Turn::new() };
-    let mut ctx = Ctx::new(shared.clone());
+    let mut ctx = Ctx::new(shared.clone(), beside);
+    ctx.resume_watching();
     ctx.enter(STARTED);
     match (Abortable { inner: pin!(actor.__started(&mut ctx)), control }).await {
         Some(started) => started?,
@@ -100,6 +104,9 @@ pub(super) async fn incarnation<A: Actor>(
         shared.core.waits.reset();
     }
     ctx.ticks = None;
+    if let Some(beside) = ctx.beside_if_any() {
+        beside.tasks.clear();
+    }
     // What a dropped handler left behind: nobody can say how far it came.
     drop(ctx.take_received());
     ctx.enter(STOPPED);

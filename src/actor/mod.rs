@@ -4,6 +4,7 @@
 //! from `started` to `stopped`, restarts included. Knows nothing of services, nor of the cluster
 //! but the end of a received message.
 
+mod beside;
 mod boxed;
 mod cell;
 mod control;
@@ -13,15 +14,18 @@ mod histogram;
 mod incarnation;
 mod options;
 mod packed;
+mod references;
 mod reply;
 mod returns;
 mod shared;
 mod spawn;
 mod state;
 mod table;
+mod tasks;
 mod ticks;
 mod traits;
 mod waits;
+mod watch;
 mod wire;
 
 pub(crate) use self::core::{Activity, Core, Look};
@@ -41,8 +45,10 @@ pub(crate) use shared::Shared;
 pub(crate) use spawn::{Settings, SpawnOptions, spawn_on};
 pub use state::{ActorState, StopReason};
 pub use table::{Access, HandlerRow, TopicRow};
+pub use tasks::TaskHandle;
 pub use traits::{Actor, HandledBy, Handler, Handlers, Tick};
 pub(crate) use waits::Waits;
+pub use watch::Terminated;
 pub use wire::{EncodeOutcome, Probe, ViaLocal, ViaWire, WireFns, WireFor};
 
 #[cfg(all(test, feature = "macros"))]

@@ -4,7 +4,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ActorState, Core, Handlers, Look, StopReason, control::StopRequest};
+use super::{
+    ActorState, Core, Handlers, Look, StopReason, control::StopRequest, references::References,
+    watch::Ties,
+};
 use crate::{
     error::{Failure, FailureKind},
     host::{self, HostShared, Resident},
@@ -16,6 +19,8 @@ use crate::{
 /// An actor as its addresses see it: mailbox, control lane, waker and place in one allocation.
 pub(crate) struct Shared<I> {
     pub(crate) core: Core,
+    pub(super) ties: Ties,
+    references: References,
     pub(crate) mailbox: Mailbox<I>,
 }
 
@@ -25,9 +30,12 @@ impl<I: Send + 'static> Shared<I> {
         name: Option<Box<str>>,
         host: Arc<HostShared>,
         limits: MailboxLimits,
+        references: References,
     ) -> Arc<Self> {
         Arc::new(Self {
             core: Core::new::<A>(type_name, name, host),
+            ties: Ties::default(),
+            references,
             mailbox: Mailbox::new(limits),
         })
     }
@@ -89,6 +97,15 @@ impl<I: Send + 'static> Shared<I> {
             );
         }
         crate::message::displace(messages);
+    }
+
+    pub(crate) fn references(&self) -> &References {
+        &self.references
+    }
+
+    /// What the actor has before it: the messages that wait and the one in hand.
+    pub(crate) fn load(&self) -> usize {
+        self.mailbox.depth() + usize::from(self.core.is_busy())
     }
 
     pub(crate) fn state(&self) -> ActorState {

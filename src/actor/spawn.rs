@@ -4,6 +4,7 @@ use super::{
     Actor, ActorOptions, Core, Shared,
     cell::{Newcomer, Prologue},
     incarnation::incarnation,
+    references::References,
 };
 use crate::{
     address::Addr,
@@ -15,6 +16,8 @@ pub(crate) struct SpawnOptions<A: Actor> {
     pub(crate) name: Option<Box<str>>,
     pub(crate) options: Settings,
     pub(crate) prologue: Option<Prologue<A>>,
+    /// Whether it stops with its last address.
+    pub(crate) stops_unreferenced: bool,
 }
 
 /// The settings of one actor: those of its type, or some of its own.
@@ -40,7 +43,12 @@ impl Settings {
 
 impl<A: Actor> SpawnOptions<A> {
     pub(crate) fn new() -> Self {
-        Self { name: None, options: Settings::OfType(const { &A::OPTIONS }), prologue: None }
+        Self {
+            name: None,
+            options: Settings::OfType(const { &A::OPTIONS }),
+            prologue: None,
+            stops_unreferenced: false,
+        }
     }
 }
 
@@ -52,8 +60,12 @@ where
     A: Actor,
     F: Fn() -> A + Send + 'static,
 {
-    let SpawnOptions { name, options, prologue } = spawn;
-    let shared = Shared::new::<A>(A::NAME, name, host.clone(), options.get().limits());
+    let SpawnOptions { name, options, prologue, stops_unreferenced } = spawn;
+    let references = References::new(stops_unreferenced);
+    let limits = options.get().limits();
+    let shared = Shared::new::<A>(A::NAME, name, host.clone(), limits, references);
+    // Before the actor can make and drop addresses of its own.
+    let addr = Addr::from_shared(shared.clone());
     let group = share(options.get(), &shared.core);
     let newcomer = Newcomer::new(shared.clone(), factory, options, prologue);
     let is_hosted = host.bring(move |slot| {
@@ -70,7 +82,7 @@ where
     if !is_hosted {
         tracing::debug!(actor = shared.name(), "its host is closed: it ends before it begins");
     }
-    Addr::from_shared(shared)
+    addr
 }
 
 /// With whom its CPU time is counted: actors of one type that states a weight have a share together.
