@@ -2,11 +2,15 @@
 
 mod bad_input;
 mod behaviour;
+mod capacity;
 mod carried;
 mod contract;
+mod fairness;
 mod flavours;
+mod known;
 mod leaving;
 mod load;
 mod outage;
+mod panics;
 mod recovery;
 mod support;
