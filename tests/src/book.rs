@@ -10,6 +10,12 @@ macro_rules! pages {
 }
 
 pages! {
+    actors: include_str!("../../book/src/actors.md");
+    asking: include_str!("../../book/src/asking.md");
     getting_started: include_str!("../../book/src/getting-started.md");
+    lifecycle: include_str!("../../book/src/lifecycle.md");
+    mailboxes: include_str!("../../book/src/mailboxes.md");
+    messages: include_str!("../../book/src/messages.md");
     readme: include_str!("../../README.md");
+    timers_and_streams: include_str!("../../book/src/timers-and-streams.md");
 }
