@@ -37,11 +37,11 @@ pub use callboard_macros::{
 
 pub use actor::{
     Actor, ActorOptions, ActorState, Ctx, HandledBy, Handler, Handlers, Reply, RestartWhen,
-    StopReason,
+    StopReason, TaskHandle, Terminated,
 };
 pub use address::{
     Addr, Ask, Recipient, RecipientAsk, RecipientTell, SendOptions, Target, TargetAsk, TargetTell,
-    Tell,
+    Tell, WeakAddr,
 };
 pub use bus::codec::{Codec, CodecError};
 pub use error::{AskError, BoxError, Delivery, Error, Failure, FailureKind, Result, TellError};

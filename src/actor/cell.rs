@@ -5,6 +5,7 @@ use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -16,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 use super::{
     Actor, ActorOptions, ActorState, Ctx, RestartWhen, Shared, StopReason,
     control::{Control, Phase, StopRequest},
+    tasks::Tasks,
     ticks::Ticks,
 };
 use crate::{
@@ -78,7 +80,7 @@ pub(super) async fn run<A: Actor, F: Fn() -> A>(
     prologue: Option<Prologue<A>>,
 ) {
     let shared = life.shared.clone();
-    let mut ctx = Ctx::new(shared.clone());
+    let mut ctx = Ctx::new(shared.clone(), Rc::default());
     let reason = live(&shared, &factory, &options, prologue, &mut life.receiver, &mut ctx).await;
     life.reason = Some(reason);
 }
@@ -157,7 +159,7 @@ async fn prepare<A: Actor>(
     let addr = ctx.addr();
     let inner = pin!(async move { prologue(addr).await });
     let inner = pin!(Abortable { inner, control: &shared.control });
-    match (Guarded { inner, shared, options, drain }).await {
+    match (Guarded { inner, shared, options, drain, tasks: ctx.tasks() }).await {
         Ok(Some(Ok(()))) => Ok(()),
         Ok(Some(Err(error))) => Err(StopReason::StartFailed(error.to_string())),
         Ok(None) => Err(reason_of_stop(&shared.control)),
@@ -211,10 +213,10 @@ fn end<I: Send + 'static>(shared: &Shared<I>, receiver: &mut Receiver<I>, reason
     let (in_hand, queued) = (receiver.take_all(), shared.mailbox.take_all());
     let left = in_hand.len() + queued.len();
     match &reason {
-        StopReason::Requested | StopReason::Finished | StopReason::Shutdown => {
-            tracing::debug!(actor = shared.name(), %reason, "an actor stopped");
+        reason if reason.is_failure() => {
+            tracing::error!(actor = shared.name(), %reason, "an actor stopped");
         }
-        _ => tracing::error!(actor = shared.name(), %reason, "an actor stopped"),
+        _ => tracing::debug!(actor = shared.name(), %reason, "an actor stopped"),
     }
     if left > 0 {
         tracing::warn!(
@@ -232,6 +234,7 @@ fn end<I: Send + 'static>(shared: &Shared<I>, receiver: &mut Receiver<I>, reason
             tracing::error!(actor = shared.name(), "a message panicked while it was dropped");
         }
     }
+    shared.tell_of_end();
 }
 
 /// One incarnation, from the factory to the `stopped` hook. Panics end it and nothing else.
@@ -243,9 +246,13 @@ async fn incarnation<A: Actor, F: Fn() -> A>(
     ctx: &mut Ctx<A>,
     drain: &mut Option<Pin<Box<Sleep>>>,
 ) -> Ended {
+    let tasks = ctx.tasks().clone();
     let inner = pin!(handle_all::<A, F>(shared, factory, options, receiver, ctx));
-    let guarded = Guarded { inner, shared, options, drain };
-    match guarded.await {
+    let guarded = Guarded { inner, shared, options, drain, tasks: &tasks };
+    let ended = guarded.await;
+    shared.set_busy(false);
+    tasks.clear();
+    match ended {
         Ok(Ok(())) => Ended::Stopped,
         Ok(Err(error)) => Ended::StartFailed(error.to_string()),
         Err(panic) => Ended::Panicked(panic_text(&*panic)),
@@ -260,6 +267,7 @@ async fn handle_all<A: Actor, F: Fn() -> A>(
     ctx: &mut Ctx<A>,
 ) -> Result<(), BoxError> {
     ctx.enter("started");
+    ctx.resume_watching();
     let mut actor = factory();
     match (Abortable { inner: pin!(actor.__started(ctx)), control: &shared.control }).await {
         Some(started) => started?,
@@ -274,7 +282,9 @@ async fn handle_all<A: Actor, F: Fn() -> A>(
     let mut left = MESSAGES_PER_TURN;
     while let Some(tick) = ready(shared, receiver, ctx, &mut left).await {
         if let Some(index) = tick {
+            shared.set_busy(true);
             Abortable { inner: pin!(actor.__handle(A::__tick(index), ctx)), control }.await;
+            shared.set_busy(false);
             left = left.saturating_sub(1);
             // A timer whose handler takes as long as its period is due again at once: messages have
             // their turn in between.
@@ -287,7 +297,9 @@ async fn handle_all<A: Actor, F: Fn() -> A>(
             left -= 1;
             if let Some(inbox) = actor.__step(inbox, ctx) {
                 receiver.publish_before_await(&shared.mailbox);
+                shared.set_busy(true);
                 Abortable { inner: pin!(actor.__handle(inbox, ctx)), control }.await;
+                shared.set_busy(false);
                 if control.phase() >= Phase::Leave {
                     break;
                 }
@@ -295,6 +307,7 @@ async fn handle_all<A: Actor, F: Fn() -> A>(
         }
     }
     ctx.ticks = None;
+    ctx.tasks().clear();
     // What a dropped handler left behind: nobody can say how far it came.
     drop(ctx.take_received());
     ctx.enter("stopped");
@@ -378,6 +391,7 @@ struct Guarded<'a, F, I> {
     options: &'a ActorOptions,
     /// Outlives an incarnation that fails while it drains.
     drain: &'a mut Option<Pin<Box<Sleep>>>,
+    tasks: &'a Tasks,
 }
 
 impl<F, I: Send + 'static> Guarded<'_, F, I> {
@@ -421,6 +435,11 @@ impl<F: Future, I: Send + 'static> Future for Guarded<'_, F, I> {
             Ok(polled) => polled,
             Err(panic) => return Poll::Ready(Err(panic)),
         };
+        if polled.is_pending()
+            && let Err(panic) = this.tasks.poll(cx)
+        {
+            return Poll::Ready(Err(panic));
+        }
         if polled.is_pending() && this.drain.is_some() {
             this.keep_time(cx);
         }

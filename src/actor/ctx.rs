@@ -1,8 +1,11 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, rc::Rc, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Handlers, Replying, Shared, StopReason, boxed::Received, ticks::Ticks};
+use super::{
+    Handlers, Replying, Shared, StopReason, boxed::Received, tasks::Tasks, ticks::Ticks,
+    watch::Watching,
+};
 use crate::{
     address::Addr,
     error::{Delivery, Failure, FailureKind},
@@ -18,11 +21,14 @@ pub struct Ctx<A: Handlers> {
     /// Wire name of the message in hand, for the log.
     in_hand: &'static str,
     pub(super) ticks: Option<Box<Ticks>>,
+    /// Beside the context, as the cell polls them while a handler has it.
+    tasks: Rc<Tasks>,
+    pub(super) watching: Option<Box<Watching<A::Inbox>>>,
 }
 
 impl<A: Handlers> Ctx<A> {
-    pub(super) fn new(shared: Arc<Shared<A::Inbox>>) -> Self {
-        Self { shared, received: None, in_hand: "", ticks: None }
+    pub(super) fn new(shared: Arc<Shared<A::Inbox>>, tasks: Rc<Tasks>) -> Self {
+        Self { shared, received: None, in_hand: "", ticks: None, tasks, watching: None }
     }
 
     /// The actor's own address.
@@ -47,6 +53,10 @@ impl<A: Handlers> Ctx<A> {
 
     pub(crate) fn shared(&self) -> &Arc<Shared<A::Inbox>> {
         &self.shared
+    }
+
+    pub(super) fn tasks(&self) -> &Rc<Tasks> {
+        &self.tasks
     }
 
     pub(super) fn in_hand(&self) -> &'static str {

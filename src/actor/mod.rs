@@ -10,14 +10,17 @@ mod control;
 mod ctx;
 mod options;
 mod packed;
+mod references;
 mod reply;
 mod returns;
 mod shared;
 mod spawn;
 mod state;
 mod table;
+mod tasks;
 mod ticks;
 mod traits;
+mod watch;
 mod wire;
 
 pub use boxed::{BoxedEnvelope, Received, RemoteEnvelope};
@@ -35,7 +38,9 @@ pub(crate) use shared::Shared;
 pub(crate) use spawn::{SpawnOptions, spawn_on};
 pub use state::{ActorState, StopReason};
 pub use table::{Access, HandlerRow, TopicRow};
+pub use tasks::TaskHandle;
 pub use traits::{Actor, HandledBy, Handler, Handlers, Tick};
+pub use watch::Terminated;
 pub use wire::{EncodeOutcome, Probe, ViaLocal, ViaWire, WireFns, WireFor};
 
 #[cfg(all(test, feature = "macros"))]

@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::Wake,
     time::Duration,
@@ -10,6 +10,8 @@ use std::{
 use super::{
     ActorState, StopReason,
     control::{Control, StopRequest},
+    references::References,
+    watch::Ties,
 };
 use crate::{
     error::{Failure, FailureKind},
@@ -27,6 +29,10 @@ pub(crate) struct Shared<I> {
     host: Arc<HostShared>,
     slot: AtomicU32,
     pub(super) control: Control,
+    pub(super) ties: Ties,
+    references: References,
+    /// An async handler is under way.
+    is_busy: AtomicBool,
     pub(crate) mailbox: Mailbox<I>,
 }
 
@@ -38,6 +44,7 @@ impl<I: Send + 'static> Shared<I> {
         name: Option<Box<str>>,
         host: Arc<HostShared>,
         limits: MailboxLimits,
+        references: References,
     ) -> Arc<Self> {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
@@ -47,6 +54,9 @@ impl<I: Send + 'static> Shared<I> {
             host,
             slot: AtomicU32::new(NO_SLOT),
             control: Control::new(),
+            ties: Ties::default(),
+            references,
+            is_busy: AtomicBool::new(false),
             mailbox: Mailbox::new(limits),
         })
     }
@@ -96,6 +106,20 @@ impl<I: Send + 'static> Shared<I> {
     fn displaced(&self, message: Option<I>) {
         tracing::warn!(actor = self.name(), "a full mailbox dropped its oldest message");
         drop(message);
+    }
+
+    pub(crate) fn references(&self) -> &References {
+        &self.references
+    }
+
+    #[inline]
+    pub(super) fn set_busy(&self, is_busy: bool) {
+        self.is_busy.store(is_busy, Ordering::Relaxed);
+    }
+
+    /// What the actor has before it: the messages that wait and the one in an async handler.
+    pub(crate) fn load(&self) -> usize {
+        self.mailbox.depth() + usize::from(self.is_busy.load(Ordering::Relaxed))
     }
 
     pub(crate) fn state(&self) -> ActorState {

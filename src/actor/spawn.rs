@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::{
     Actor, ActorOptions, Shared,
     cell::{self, Life, Prologue},
+    references::References,
 };
 use crate::{
     address::Addr,
@@ -14,11 +15,13 @@ pub(crate) struct SpawnOptions<A: Actor> {
     pub(crate) name: Option<Box<str>>,
     pub(crate) options: ActorOptions,
     pub(crate) prologue: Option<Prologue<A>>,
+    /// Whether it stops with its last address.
+    pub(crate) stops_unreferenced: bool,
 }
 
 impl<A: Actor> SpawnOptions<A> {
     pub(crate) fn new() -> Self {
-        Self { name: None, options: A::OPTIONS, prologue: None }
+        Self { name: None, options: A::OPTIONS, prologue: None, stops_unreferenced: false }
     }
 }
 
@@ -30,8 +33,11 @@ where
     A: Actor,
     F: Fn() -> A + Send + 'static,
 {
-    let SpawnOptions { name, options, prologue } = spawn;
-    let shared = Shared::new(A::NAME, name, host.clone(), options.limits());
+    let SpawnOptions { name, options, prologue, stops_unreferenced } = spawn;
+    let references = References::new(stops_unreferenced);
+    let shared = Shared::new(A::NAME, name, host.clone(), options.limits(), references);
+    // Before the actor can make and drop addresses of its own.
+    let addr = Addr::from_shared(shared.clone());
     let tenant = shared.clone();
     let life = Life::new(shared.clone());
     let is_hosted = host.bring(move |slot| {
@@ -45,5 +51,5 @@ where
     if !is_hosted {
         tracing::debug!(actor = shared.name(), "its host is closed: it ends before it begins");
     }
-    Addr::from_shared(shared)
+    addr
 }

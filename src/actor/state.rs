@@ -31,6 +31,26 @@ pub enum StopReason {
     Failed(String),
     /// It failed more often than its restart settings allow.
     TooManyRestarts(String),
+    /// An actor that it was linked to ended by a failure; see [`Ctx::link`](crate::Ctx::link).
+    Linked {
+        /// The name of that actor.
+        name: String,
+        /// Why that one ended.
+        reason: String,
+    },
+    /// Its last address was dropped, and it was spawned to stop then; see
+    /// [`Spawn::stop_with_last_address`](crate::Spawn::stop_with_last_address).
+    Unreferenced,
+}
+
+impl StopReason {
+    /// Whether this is a failure, of its own or of an actor that it was linked to.
+    pub fn is_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::StartFailed(_) | Self::Failed(_) | Self::TooManyRestarts(_) | Self::Linked { .. }
+        )
+    }
 }
 
 impl fmt::Display for StopReason {
@@ -44,6 +64,10 @@ impl fmt::Display for StopReason {
             Self::TooManyRestarts(reason) => {
                 write!(f, "it failed more often than `restart(max, within)` allows: {reason}")
             }
+            Self::Linked { name, reason } => {
+                write!(f, "{name}, which it was linked to, ended: {reason}")
+            }
+            Self::Unreferenced => f.write_str("nobody had its address any more"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Ask, RemoteMessage, RemoteSink, Tell, with_context};
+use super::{Ask, RemoteMessage, RemoteSink, Tell, strong::Strong, with_context};
 use crate::{
     actor::{ActorState, HandledBy, Handlers, Shared, StopReason, WireFns},
     error::{Failure, FailureKind, TellError},
@@ -47,14 +47,14 @@ pub struct Addr<A: Handlers> {
     pub(super) place: Place<A::Inbox>,
 }
 
-pub(super) enum Place<I> {
-    Here(Arc<Shared<I>>),
+pub(super) enum Place<I: Send + 'static> {
+    Here(Strong<I>),
     Elsewhere(Arc<dyn RemoteSink>),
 }
 
 impl<A: Handlers> Addr<A> {
     pub(crate) fn from_shared(shared: Arc<Shared<A::Inbox>>) -> Self {
-        Self { place: Place::Here(shared) }
+        Self { place: Place::Here(Strong::new(shared)) }
     }
 
     /// The address of an actor in another process.

@@ -1,6 +1,6 @@
 //! Addresses: how messages get to an actor, and the futures that send them.
 //!
-//! Owns [`Addr`], [`Recipient`] and the port [`RemoteSink`] through which an address may point to
+//! Owns [`Addr`], [`WeakAddr`], [`Recipient`] and the port [`RemoteSink`] through which an address may point to
 //! another process. Does not know how such a message travels.
 
 mod addr;
@@ -8,8 +8,10 @@ mod ask;
 mod context;
 mod recipient;
 mod remote;
+mod strong;
 mod target;
 mod tell;
+mod weak;
 
 pub use addr::Addr;
 pub use ask::Ask;
@@ -19,3 +21,4 @@ pub use recipient::{Recipient, RecipientAsk, RecipientTell};
 pub use remote::{RemoteMessage, RemoteReply, RemoteSink};
 pub use target::{SendOptions, Target, TargetAsk, TargetTell};
 pub use tell::Tell;
+pub use weak::WeakAddr;
