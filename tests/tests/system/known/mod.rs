@@ -5,6 +5,8 @@
 mod actix;
 mod kameo;
 mod ractor;
+mod tasks;
+mod ties;
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -244,6 +246,61 @@ pub(crate) fn worker_that<P: Policy>(
 ) -> impl Fn() -> Worker<P> + Send + Sync + 'static {
     let diary = diary.clone();
     move || Worker { diary: diary.clone(), start, farewell, total: 0, policy: PhantomData }
+}
+
+/// Done by the actor that handles it, with its context.
+#[derive(Message)]
+pub(crate) struct Do(Box<dyn FnOnce(&mut Ctx<Doer>) + Send>);
+
+pub(crate) fn act(what: impl FnOnce(&mut Ctx<Doer>) + Send + 'static) -> Do {
+    Do(Box::new(what))
+}
+
+/// Does what it is told with its context, and writes down what happens to it.
+#[derive(Actor)]
+#[actor(restart(max = 1, within = "1h", backoff = "1ms..1ms"))]
+pub(crate) struct Doer {
+    diary: Diary,
+}
+
+#[handlers]
+impl Doer {
+    #[handle]
+    fn act(&mut self, Do(what): Do, ctx: &mut Ctx<Self>) {
+        what(ctx);
+    }
+
+    #[handle]
+    fn note(&mut self, Note(n): Note) {
+        self.diary.note(format!("note {n}"));
+    }
+
+    #[handle]
+    async fn rest(&mut self, Rest(time): Rest) {
+        self.diary.note("rests");
+        tokio::time::sleep(time).await;
+        self.diary.note("rested");
+    }
+
+    #[handle]
+    fn burst(&mut self, _: Burst) -> u64 {
+        panic!("burst");
+    }
+
+    #[handle]
+    fn terminated(&mut self, Terminated { name, reason, .. }: Terminated) {
+        self.diary.note(format!("{name}: {reason}"));
+    }
+
+    #[stopped]
+    fn bye(&mut self, why: &StopReason) {
+        self.diary.note(format!("stopped: {why}"));
+    }
+}
+
+pub(crate) fn doer(diary: &Diary) -> impl Fn() -> Doer + Send + Sync + 'static {
+    let diary = diary.clone();
+    move || Doer { diary: diary.clone() }
 }
 
 /// Lets everything happen that is due within a moment of the paused clock.
