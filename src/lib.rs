@@ -16,6 +16,7 @@ pub mod kv;
 pub mod log;
 mod mailbox;
 pub mod message;
+mod pool;
 pub mod prelude;
 mod service;
 mod supervision;
@@ -23,6 +24,7 @@ mod system;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+mod topic;
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -48,9 +50,11 @@ pub use error::{AskError, BoxError, Delivery, Error, Failure, FailureKind, Resul
 pub use id::{ActorId, Incarnation, IncarnationError, NAME_BYTES_MAX, Name, NameError};
 pub use mailbox::Overflow;
 pub use message::{Message, Wire};
+pub use pool::{Pool, PoolAsk, PoolTell, Routing};
 pub use service::{
     Broadcast, BroadcastError, ServedBy, Serves, ServiceAsk, ServiceBroadcast, ServiceRef,
     ServiceTell,
 };
-pub use system::{ActixService, Embedded, Serve, Service, Spawn, System, SystemBuilder};
+pub use system::{ActixService, Embedded, Serve, Service, Spawn, SpawnPool, System, SystemBuilder};
 pub use time::{DurationError, parse_duration};
+pub use topic::{LocalTopic, Published, Subscription};

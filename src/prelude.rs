@@ -9,8 +9,8 @@ pub use serde::{Deserialize, Serialize};
 
 pub use crate::{
     Addr, AskError, BoxError, Ctx, Delivery, Failure, FailureKind, HandledBy, Handler, Handlers,
-    Recipient, Reply, Serves, ServiceRef, StopReason, System, Target, TaskHandle, TellError,
-    Terminated, WeakAddr, Wire,
+    LocalTopic, Pool, Recipient, Reply, Routing, Serves, ServiceRef, StopReason, System, Target,
+    TaskHandle, TellError, Terminated, WeakAddr, Wire,
 };
 // Traits and derives share their names.
 pub use crate::{Actor, Message};

@@ -208,6 +208,16 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         polled
     }
 
+    /// As [`poll_outcome`](Self::poll_outcome); hands the message back when the actor did not accept
+    /// it.
+    pub(crate) fn poll_or_hand_back(&mut self, cx: &mut Context<'_>) -> Poll<OrHandedBack<M>> {
+        self.poll_place(cx).map(|outcome| {
+            let message = self.message.take();
+            self.end();
+            outcome.map_err(|failure| (failure, message))
+        })
+    }
+
     #[inline]
     fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<M>> {
         let addr = self.addr;
@@ -226,6 +236,15 @@ pub(crate) trait LocalAsk<M: Message>: Send + Sync {
 
 /// An outcome, or why there is none, with the message if it was not accepted.
 pub(crate) type OrHandedBack<M> = Result<<M as Message>::Outcome, (Failure, Option<M>)>;
+
+impl<'a, A: Handlers, M: Message> Ask<'a, A, M> {
+    /// Asks another actor, in the time that is left, after this one handed the message back.
+    pub(crate) fn turn_to(&mut self, addr: &'a Addr<A>, message: M) {
+        debug_assert!(matches!(self.state, State::New), "it has ended at the actor before");
+        self.addr = addr;
+        self.message = Some(message);
+    }
+}
 
 impl<A: Handlers, M: HandledBy<A>> LocalAsk<M> for Addr<A> {
     fn ask(&self, message: M, timeout: Duration) -> BoxFuture<'_, OrHandedBack<M>> {

@@ -6,6 +6,7 @@
 mod addr;
 mod ask;
 mod context;
+mod each;
 mod recipient;
 mod remote;
 mod strong;
@@ -17,6 +18,7 @@ pub use addr::Addr;
 pub use ask::Ask;
 pub(crate) use ask::{ASK_TIMEOUT_BOUNDS, ASK_TIMEOUT_DEFAULT, LocalAsk};
 pub(crate) use context::{CodecContext, current_context, with_context};
+pub(crate) use each::send_each;
 pub use recipient::{Recipient, RecipientAsk, RecipientTell};
 pub use remote::{RemoteMessage, RemoteReply, RemoteSink};
 pub use target::{SendOptions, Target, TargetAsk, TargetTell};

@@ -79,6 +79,12 @@ impl<A: Handlers, M: HandledBy<A>> From<Addr<A>> for Recipient<M> {
     }
 }
 
+impl<A: Handlers, M: HandledBy<A>> From<&Addr<A>> for Recipient<M> {
+    fn from(addr: &Addr<A>) -> Self {
+        Self::new(addr.clone())
+    }
+}
+
 impl<A: Handlers> Addr<A> {
     /// The actor as one that takes this message.
     pub fn recipient<M: HandledBy<A>>(&self) -> Recipient<M> {
@@ -156,7 +162,7 @@ pub struct RecipientTell<'a, M: Message> {
 impl<M: Message> Unpin for RecipientTell<'_, M> {}
 
 impl<M: Message> RecipientTell<'_, M> {
-    /// Messages with the same key go to the same place. Services only.
+    /// Messages with the same key go to the same place. Services and pools only.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.options.key = Some(key.into());
         self
@@ -213,7 +219,7 @@ impl<M: Message> RecipientAsk<'_, M> {
         self
     }
 
-    /// Asks with the same key go to the same instance. Services only.
+    /// Asks with the same key go to the same instance. Services and pools only.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.options.key = Some(key.into());
         self

@@ -128,6 +128,11 @@ fn parts(kind: &FailureKind) -> (Code, Vec<String>, Vec<u64>) {
         K::Unsupported { option, target } => {
             (Code::Unsupported, vec![option.clone(), target.clone()], vec![])
         }
+        // Of local pools alone: it has no code of its own.
+        K::KeyMissing { target } => {
+            let option = "a send without `.key(..)`".to_owned();
+            (Code::Unsupported, vec![option, target.clone()], vec![])
+        }
     }
 }
 

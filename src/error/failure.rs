@@ -218,6 +218,12 @@ pub enum FailureKind {
         /// The target.
         target: String,
     },
+    /// The target routes by key, and the send has none.
+    #[error("{target} routes by key; add `.key(..)` to the send")]
+    KeyMissing {
+        /// The target.
+        target: String,
+    },
 }
 
 impl FailureKind {

@@ -27,6 +27,8 @@ const LAYERS: [(u8, &[&str]); 7] = [
             "mailbox",
             "host",
             "address",
+            "pool",
+            "topic",
             "supervision::breaker",
             "supervision::backoff",
             "supervision::intensity",
