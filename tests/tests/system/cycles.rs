@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use callboard::{FailureKind, prelude::*};
+use parking_lot::Mutex;
 use tokio::{
     sync::Barrier,
     time::{Instant, sleep},
@@ -30,6 +31,15 @@ struct WalkAll(Vec<Vec<Addr<Walker>>>);
 #[derive(Message)]
 #[message(reply = Walked)]
 struct GiveUpAndWalk(Vec<Addr<Walker>>, Vec<Addr<Walker>>);
+
+/// Asks from a task of its own, which gives the reply.
+#[derive(Message)]
+#[message(reply = Walked)]
+struct WalkBeside(Vec<Addr<Walker>>);
+
+/// Asks from a task of its own, which notes the outcome, while the handler awaits.
+#[derive(Message)]
+struct NapWithWalkBeside(Duration, Vec<Addr<Walker>>, Arc<Mutex<Option<Walked>>>);
 
 /// Answered after a while, by somebody else.
 #[derive(Message)]
@@ -89,11 +99,31 @@ impl Walker {
     }
 
     #[handle(defer)]
-    fn later(&mut self, Later(time): Later, reply: Reply<Later>) {
-        tokio::task::spawn_local(async move {
+    fn later(&mut self, Later(time): Later, reply: Reply<Later>, ctx: &mut Ctx<Self>) {
+        ctx.spawn(async move {
             sleep(time).await;
             reply.send(1);
         });
+    }
+
+    #[handle(defer)]
+    fn walk_beside(
+        &mut self,
+        WalkBeside(way): WalkBeside,
+        reply: Reply<WalkBeside>,
+        ctx: &mut Ctx<Self>,
+    ) {
+        ctx.spawn(async move { reply.send(walk(way).await) });
+    }
+
+    #[handle(local)]
+    async fn nap_with_walk_beside(
+        &mut self,
+        NapWithWalkBeside(time, way, walked): NapWithWalkBeside,
+        ctx: &mut Ctx<Self>,
+    ) {
+        ctx.spawn(async move { *walked.lock() = Some(walk(way).await) });
+        sleep(time).await;
     }
 
     #[handle(local)]
@@ -252,6 +282,23 @@ async fn asks_in_parallel_are_not_refused(system: System) -> callboard::Result<(
     // Nothing of it is left.
     assert_eq!(b.ask(Walk(vec![a.clone()])).await?, Ok(2));
     assert_eq!(c.ask(Walk(vec![a])).await?, Ok(2));
+    Ok(())
+}
+
+#[callboard::test]
+async fn an_ask_from_a_task_of_the_actor_is_not_refused(
+    system: System,
+) -> callboard::Result<()> {
+    let [a, b] = walkers(&system);
+    // The actor is free while its task asks: itself, and another one that asks back.
+    assert_eq!(a.ask(WalkBeside(vec![a.clone()])).await?, Ok(2));
+    assert_eq!(a.ask(WalkBeside(vec![b.clone(), a.clone()])).await?, Ok(3));
+    // It is busy, but not for ever.
+    let walked = Arc::new(Mutex::new(None));
+    let way = vec![b, a.clone()];
+    a.ask(NapWithWalkBeside(Duration::from_secs(1), way, walked.clone())).await?;
+    sleep(Duration::from_millis(10)).await;
+    assert_eq!(*walked.lock(), Some(Ok(3)));
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 
 mod actix;
 mod kameo;
+mod pools;
 mod ractor;
 mod tasks;
 mod ties;
