@@ -251,7 +251,9 @@ pub(crate) fn worker_that<P: Policy>(
 
 /// Done by the actor that handles it, with its context.
 #[derive(Message)]
-pub(crate) struct Do(Box<dyn FnOnce(&mut Ctx<Doer>) + Send>);
+pub(crate) struct Do(Deed);
+
+type Deed = Box<dyn FnOnce(&mut Ctx<Doer>) + Send>;
 
 pub(crate) fn act(what: impl FnOnce(&mut Ctx<Doer>) + Send + 'static) -> Do {
     Do(Box::new(what))
