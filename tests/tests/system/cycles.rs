@@ -286,9 +286,7 @@ async fn asks_in_parallel_are_not_refused(system: System) -> callboard::Result<(
 }
 
 #[callboard::test]
-async fn an_ask_from_a_task_of_the_actor_is_not_refused(
-    system: System,
-) -> callboard::Result<()> {
+async fn an_ask_from_a_task_of_the_actor_is_not_refused(system: System) -> callboard::Result<()> {
     let [a, b] = walkers(&system);
     // The actor is free while its task asks: itself, and another one that asks back.
     assert_eq!(a.ask(WalkBeside(vec![a.clone()])).await?, Ok(2));
