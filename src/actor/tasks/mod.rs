@@ -12,3 +12,6 @@ mod set;
 pub(super) use delivery::Delivery;
 pub use handle::TaskHandle;
 pub(super) use set::Tasks;
+
+#[cfg(test)]
+mod tests;

@@ -12,3 +12,6 @@ mod ties;
 pub(super) use notices::Watching;
 pub use terminated::Terminated;
 pub(super) use ties::Ties;
+
+#[cfg(all(test, feature = "macros"))]
+mod tests;

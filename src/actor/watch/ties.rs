@@ -69,7 +69,7 @@ impl Ties {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "macros"))]
     pub(super) fn counts(&self) -> (usize, usize) {
         match &*self.0.lock() {
             State::Open(Some(lists)) => (lists.watchers.len(), lists.linked.len()),

@@ -13,7 +13,7 @@ pub struct Add(pub u64);
 #[message(reply = u64)]
 pub struct Get;
 
-#[derive(Message, Serialize, Deserialize, Debug)]
+#[derive(Message, Serialize, Deserialize, Debug, Clone)]
 pub struct Nap(pub Duration);
 
 /// Adds up; 13 panics.
@@ -93,4 +93,24 @@ pub async fn connected(name: &str, store: &Embedded) -> (System, FaultyKv) {
         .await
         .expect("a system on an embedded store starts");
     (system, line)
+}
+
+/// What actors note, in order.
+#[derive(Clone, Default)]
+pub struct Log(Arc<parking_lot::Mutex<Vec<String>>>);
+
+impl Log {
+    pub fn note(&self, text: impl Into<String>) {
+        self.0.lock().push(text.into());
+    }
+
+    /// What was noted since the last call.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
+
+/// A system on this thread.
+pub async fn local() -> System {
+    System::builder().current_thread().start().await.expect("an embedded system starts")
 }
