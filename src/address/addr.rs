@@ -1,4 +1,8 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use super::{Ask, RemoteMessage, RemoteSink, Tell, strong::Strong, with_context};
 use crate::{
@@ -280,6 +284,12 @@ impl<A: Handlers> PartialEq for Addr<A> {
 }
 
 impl<A: Handlers> Eq for Addr<A> {}
+
+impl<A: Handlers> Hash for Addr<A> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.incarnation(), self.id()).hash(state);
+    }
+}
 
 impl<A: Handlers> fmt::Debug for Addr<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

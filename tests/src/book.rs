@@ -10,7 +10,17 @@ macro_rules! pages {
 }
 
 pages! {
+    actors: include_str!("../../book/src/actors.md");
+    asking: include_str!("../../book/src/asking.md");
+    coming_from_actix: include_str!("../../book/src/coming-from/actix.md");
+    coming_from_kameo: include_str!("../../book/src/coming-from/kameo.md");
+    coming_from_ractor: include_str!("../../book/src/coming-from/ractor.md");
     getting_started: include_str!("../../book/src/getting-started.md");
+    lifecycle: include_str!("../../book/src/lifecycle.md");
+    mailboxes: include_str!("../../book/src/mailboxes.md");
+    messages: include_str!("../../book/src/messages.md");
+    pools: include_str!("../../book/src/pools.md");
     testing: include_str!("../../book/src/testing.md");
     readme: include_str!("../../README.md");
+    timers_and_streams: include_str!("../../book/src/timers-and-streams.md");
 }
