@@ -241,7 +241,7 @@ impl Core {
     pub(crate) fn activity(&self) -> Activity {
         let since = self.since.load(Ordering::Relaxed);
         let for_how_long = || {
-            let now = self.timer().clock().coarse();
+            let now = self.timer().clock().watch();
             Duration::from_nanos(if since == 0 { 0 } else { now.saturating_sub(since) })
         };
         Activity {

@@ -100,7 +100,7 @@ pub(super) async fn incarnation<A: Actor>(
             Next::End => break,
         };
         Abortable { inner: pin!(actor.__handle(inbox, &mut ctx)), control }.await;
-        hand.turn.last = shared.timer().clock().coarse();
+        hand.turn.last = shared.timer().clock().watch();
         shared.core.waits.reset();
     }
     ctx.ticks = None;
@@ -133,7 +133,7 @@ impl<I: Send + 'static> InHand<'_, I> {
         if phase >= Phase::Leave {
             return Poll::Ready(Next::End);
         }
-        let now = clock.coarse();
+        let now = clock.watch();
         if now != self.turn.last {
             self.turn.last = now;
             shared.core.look_at_clock(now);
@@ -232,7 +232,7 @@ impl Turn {
         clock: &Clock,
         timed_from: u64,
     ) {
-        let now = clock.coarse();
+        let now = clock.watch();
         if now != self.last {
             self.time_went_by(shared, now);
         }

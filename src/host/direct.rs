@@ -42,7 +42,7 @@ impl Local {
         self.direct_left.set(left - 1);
         self.depth.set(depth + 1);
         let clock = self.shared.timer().clock();
-        let before = clock.coarse();
+        let before = clock.watch();
         if self.current_waker.get() == 0 {
             // In a task of the arbiter: what the actor awaits is not on that task's budget.
             let mut poll = pin!(unconstrained(std::future::poll_fn(|_| {
@@ -55,7 +55,7 @@ impl Local {
             self.poll_tenant(slot);
         }
         self.depth.set(depth);
-        let took = clock.coarse().saturating_sub(before);
+        let took = clock.watch().saturating_sub(before);
         if took > 0 {
             self.charge_direct(slot, took);
         }

@@ -39,7 +39,7 @@ impl HostTask {
     fn turn(&mut self, local: &Local, cx: &mut Context<'_>) -> Poll<()> {
         let clock = local.shared.timer().clock();
         clock.look();
-        let start = clock.coarse();
+        let start = clock.watch();
         let (mut last, mut polls) = (start, 0);
         // The exact time, where shares have to be counted; zero where nobody looked.
         let mut exact = 0;
@@ -58,7 +58,7 @@ impl HostTask {
             } else {
                 local.poll_tenant(slot);
             }
-            let now = clock.coarse();
+            let now = clock.watch();
             if now != last {
                 local.charge(slot, now.saturating_sub(last));
                 last = now;

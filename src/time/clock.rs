@@ -33,7 +33,7 @@ enum Source {
     /// The processor's counter.
     Counter { clock: quanta::Clock, start: quanta::Instant },
     /// Tokio's clock, which tests pause and move. Every reading is exact.
-    Tokio(Instant),
+    Tokio { start: Instant, real: std::time::Instant },
 }
 
 impl Clock {
@@ -46,7 +46,7 @@ impl Clock {
 
     /// A clock that goes with tokio's.
     pub(crate) fn of_tokio() -> Self {
-        Self::from_source(Source::Tokio(Instant::now()))
+        Self::from_source(Source::Tokio { start: Instant::now(), real: std::time::Instant::now() })
     }
 
     fn from_source(source: Source) -> Self {
@@ -63,7 +63,7 @@ impl Clock {
     pub(crate) fn now(&self) -> u64 {
         let elapsed = match &self.source {
             Source::Counter { clock, start } => clock.now().duration_since(*start),
-            Source::Tokio(start) => start.elapsed(),
+            Source::Tokio { start, .. } => start.elapsed(),
         };
         nanoseconds(elapsed) + 1
     }
@@ -77,9 +77,27 @@ impl Clock {
         }
     }
 
+    /// The time that passes for whoever looks how long something takes: the coarse clock, and where
+    /// tests move the clock the one that they can't move.
+    #[inline]
+    pub(crate) fn watch(&self) -> u64 {
+        match self.coarse.load(Ordering::Relaxed) {
+            STANDING => self.watch_set_going(),
+            now => now,
+        }
+    }
+
+    #[cold]
+    fn watch_set_going(&self) -> u64 {
+        match &self.source {
+            Source::Counter { .. } => self.set_going(),
+            Source::Tokio { real, .. } => nanoseconds(real.elapsed()) + 1,
+        }
+    }
+
     /// Whether readings of the coarse clock are exact.
     pub(crate) fn is_exact(&self) -> bool {
-        matches!(self.source, Source::Tokio(_))
+        matches!(self.source, Source::Tokio { .. })
     }
 
     /// Keeps the coarse clock going. Cheap when it is called often.
@@ -132,7 +150,7 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Counter { .. } => "Counter",
-            Self::Tokio(_) => "Tokio",
+            Self::Tokio { .. } => "Tokio",
         })
     }
 }
