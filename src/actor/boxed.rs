@@ -38,8 +38,8 @@ impl<A: Handler<M>, M: Message> BoxedEnvelope<A> for Envelope<M> {
 
 /// A message from another process: one of the actor's own messages with its way back.
 pub struct RemoteEnvelope<I> {
-    /// The decoded message; nobody waits in it, the way back is `delivery`.
-    pub inbox: I,
+    /// The decoded message until it is handled; nobody waits in it, the way back is `delivery`.
+    pub inbox: Option<I>,
     /// The way back.
     pub delivery: Received,
 }

@@ -3,8 +3,8 @@ use std::{fmt, rc::Rc, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
-    Handlers, Replying, Shared, StopReason, beside::Beside, boxed::Received, core::name_hash,
-    reply::Owed, ticks::Ticks,
+    Handlers, RemoteEnvelope, Replying, Shared, StopReason, beside::Beside, boxed::Received,
+    core::name_hash, reply::Owed, ticks::Ticks,
 };
 use crate::{
     address::Addr,
@@ -17,7 +17,7 @@ use crate::{
 pub struct Ctx<A: Handlers> {
     shared: Arc<Shared<A::Inbox>>,
     /// The way back of the message in hand, when it came from another process.
-    received: Option<Received>,
+    received: Option<Box<RemoteEnvelope<A::Inbox>>>,
     pub(super) ticks: Option<Box<Ticks>>,
     beside: Option<Rc<Beside<A::Inbox>>>,
 }
@@ -71,16 +71,15 @@ impl<A: Handlers> Ctx<A> {
     }
 
     pub(crate) fn take_received(&mut self) -> Option<Received> {
-        self.received.take()
+        let RemoteEnvelope { delivery, .. } = *self.received.take()?;
+        Some(delivery)
     }
 
     /// Takes a message from another process out of its wrapping.
     #[doc(hidden)]
-    // It is boxed in the enum; unboxing it at the caller would move it twice.
-    #[allow(clippy::boxed_local)]
-    pub fn receive(&mut self, envelope: Box<super::RemoteEnvelope<A::Inbox>>) -> A::Inbox {
-        let super::RemoteEnvelope { inbox, delivery } = *envelope;
-        self.received = Some(delivery);
+    pub fn receive(&mut self, mut envelope: Box<RemoteEnvelope<A::Inbox>>) -> A::Inbox {
+        let inbox = envelope.inbox.take().expect("a message is received once");
+        self.received = Some(envelope);
         inbox
     }
 
@@ -99,22 +98,23 @@ impl<A: Handlers> Ctx<A> {
     /// Notes that a handler begins; false when its sender took the message back, or it is late.
     #[cold]
     fn begin_received(&mut self) -> bool {
-        let Some(mut received) = self.received.take() else { return true };
+        let Some(received) = &mut self.received else { return true };
+        let now = Instant::now();
+        let passed = received.delivery.deadline.filter(|deadline| *deadline <= now);
+        if !received.delivery.delivery.is_cancelled() && passed.is_none() {
+            received.delivery.delivery.begin();
+            return true;
+        }
+        let Some(received) = self.take_received() else { return false };
         if received.delivery.is_cancelled() {
             received.delivery.conclude(Conclusion::Cancelled);
-            return false;
-        }
-        let now = Instant::now();
-        if let Some(deadline) = received.deadline.filter(|deadline| *deadline <= now) {
+        } else if let Some(deadline) = passed {
             let after = now - deadline;
             let failure = FailureKind::DeadlinePassed { after };
             let failure = Failure::with_delivery(failure, Delivery::NotDelivered);
             received.delivery.conclude(Conclusion::NotTaken(failure));
-            return false;
         }
-        received.delivery.begin();
-        self.received = Some(received);
-        true
+        false
     }
 
     /// Notes the name of a message whose handler stands outside the block.

@@ -111,8 +111,9 @@ pub(super) async fn incarnation<A: Actor>(
     drop(ctx.take_received());
     ctx.enter(STOPPED);
     let reason = control.reason_of_stop();
-    let hook = actor.__stopped(&mut ctx, &reason);
-    if time_limited(hook, shared.timer().sleep(drain)).await.is_none() {
+    // Boxed: it would make the future of every actor larger for its last moment.
+    let limit = Box::pin(shared.timer().sleep(drain));
+    if (Limited { inner: pin!(actor.__stopped(&mut ctx, &reason)), limit }).await.is_none() {
         tracing::warn!(actor = shared.name(), "the stopped hook did not end in time");
     }
     Ok(())
@@ -263,13 +264,21 @@ impl Turn {
     }
 }
 
-async fn time_limited<T>(future: impl Future<Output = T>, limit: Sleep) -> Option<T> {
-    let (mut future, mut limit) = (pin!(future), pin!(limit));
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => limit.as_mut().poll(cx).map(|()| None),
-    })
-    .await
+/// A hook that is given up when its time is over: then it gives nothing.
+struct Limited<'a, F> {
+    inner: Pin<&'a mut F>,
+    limit: Pin<Box<Sleep>>,
+}
+
+impl<F: Future> Future for Limited<'_, F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.inner.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => self.limit.as_mut().poll(cx).map(|()| None),
+        }
+    }
 }
 
 /// A hook or handler that is dropped where it awaits when the actor must end: then it gives nothing.

@@ -181,7 +181,7 @@ impl<A: Handlers> LocalActor for LocalActorOf<A> {
                 message.take().expect("a message is taken once");
             let context = self.context.clone();
             let delivery = Received { deadline, delivery, codec, encode_outcome, context };
-            A::__remote(Box::new(RemoteEnvelope { inbox, delivery }))
+            A::__remote(Box::new(RemoteEnvelope { inbox: Some(inbox), delivery }))
         };
         let pushed = match granted {
             None => self.shared.mailbox.try_push_at(size, || self.shared.now(), make),
