@@ -93,8 +93,9 @@ impl<L> Letters<L> {
             self.state.store(RUNNING, Ordering::Release);
             return;
         }
-        // Before the list is emptied: who comes in between makes it MAIL again.
-        self.state.store(RUNNING, Ordering::Release);
+        // Before the list is emptied: who comes in between makes it MAIL again. A swap, not a store:
+        // it comes after the swap of whoever it answers.
+        self.state.swap(RUNNING, Ordering::AcqRel);
         take(&mut self.list.lock());
     }
 }
