@@ -350,6 +350,10 @@ where
             Ended::StartFailed(reason) if *this.is_first => {
                 return Step::End(StopReason::StartFailed(reason));
             }
+            // A first start that panics is one that failed: it would most likely do so again.
+            Ended::Panicked(reason) if !control.has_started() => {
+                return Step::End(StopReason::StartFailed(reason));
+            }
             Ended::StartFailed(reason) | Ended::Panicked(reason) => {
                 let handling = shared.core.in_hand().unwrap_or_default();
                 tracing::error!(actor = shared.name(), handling, reason, "an actor failed");

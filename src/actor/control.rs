@@ -271,6 +271,11 @@ impl Control {
         listeners.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
+    /// Whether the first start succeeded.
+    pub(super) fn has_started(&self) -> bool {
+        self.inner.lock().started
+    }
+
     pub(super) fn end(&self, reason: StopReason) {
         let alarm = {
             let mut inner = self.inner.lock();

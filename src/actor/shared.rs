@@ -114,7 +114,12 @@ impl<I: Send + 'static> Shared<I> {
 
     /// Asks the actor to stop, after it has worked off what it accepted.
     pub(crate) fn request_stop(&self, reason: StopReason, drain: Option<Duration>) {
+        // Its own request may be answered by a restart: that is for the cell to see.
+        let is_for_good = reason != StopReason::Finished;
         if self.core.control.request_stop(StopRequest { reason, drain }) {
+            if is_for_good {
+                self.mailbox.close();
+            }
             self.core.wake();
         }
     }

@@ -473,17 +473,13 @@ fn an_actor_that_stops_by_itself_again_and_again_ends() {
 }
 
 #[test]
-fn an_actor_has_started_when_its_factory_has_succeeded() {
+fn a_first_start_that_panics_is_one_that_failed() {
     with_host(async |host| {
-        let built = std::sync::atomic::AtomicU32::new(0);
-        let factory = move || {
-            let nth = built.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            assert!(nth > 0, "the first is no good");
-            Counter::default()
-        };
+        let factory = || -> Counter { panic!("no good") };
         let counter = spawn_on(&host, factory, SpawnOptions::new());
-        counter.started().await.expect("the second is good");
-        assert_eq!(counter.state(), Some(ActorState::Running));
+        let failure = counter.started().await.expect_err("it can't start");
+        let FailureKind::StartFailed { reason, .. } = failure.kind() else { panic!("{failure}") };
+        assert!(reason.contains("no good"), "{reason}");
     });
 }
 
