@@ -12,6 +12,7 @@ pub mod directory;
 mod error;
 mod host;
 mod id;
+pub mod inspect;
 pub mod kv;
 pub mod log;
 mod mailbox;

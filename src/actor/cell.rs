@@ -265,6 +265,7 @@ where
                 },
                 Step::Wait(wait) => {
                     let this = self.project();
+                    this.shared.core.take_in_hand(0);
                     this.shared.core.control.set_state(ActorState::Restarting);
                     let sleep = Box::pin(this.shared.timer().sleep(wait));
                     this.rare.get_or_insert_default().waiting = Some(sleep);
@@ -278,9 +279,13 @@ where
     /// Builds the actor and begins an incarnation.
     fn start(self: Pin<&mut Self>) -> Result<(), Ended> {
         let mut this = self.project();
-        this.shared.core.take_in_hand(const { name_hash(STARTED) });
+        let core = &this.shared.core;
+        core.take_in_hand(const { name_hash(STARTED) });
+        let began = core.timer().clock().watch();
+        core.look_at_clock();
         let actor = catch_unwind(AssertUnwindSafe(|| (this.factory)()))
             .map_err(|panic| panicked(this.shared, &*panic))?;
+        core.held_thread_since(began);
         let beside = this.rare.as_ref().and_then(|rare| rare.beside.clone());
         let life = (this.make)(this.shared.clone(), actor, this.options.get().drain, beside);
         this.life.set(Some(life));
@@ -457,6 +462,7 @@ fn end<I: Send + 'static>(shared: &Shared<I>, reason: StopReason) {
             "messages were left in the mailbox of an actor that ended"
         );
     }
+    shared.core.take_in_hand(0);
     // The reason stands before the askers are told, so that they can read it.
     shared.core.control.end(reason);
     for message in queued {

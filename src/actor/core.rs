@@ -15,6 +15,9 @@ use crate::{
     time::Timer,
 };
 
+/// A handler that takes so long without awaiting is named in the log, in nanoseconds.
+pub(super) const BLOCKING: u64 = 10_000_000;
+
 const NO_SLOT: u32 = u32::MAX;
 
 /// What is known of an actor besides its messages: who it is, where it lives, what it is doing.
@@ -38,6 +41,8 @@ pub(crate) struct Core {
     handled: AtomicU64,
     /// CPU time in nanoseconds, in the mean.
     cpu: AtomicU64,
+    /// What of the poll under way was the time of others, whose answers it waited for.
+    lent: AtomicU64,
     long_polls: AtomicU32,
     /// A long poll was told by the loop that saw which message it was.
     is_told: AtomicBool,
@@ -88,6 +93,7 @@ impl Core {
             since: AtomicU64::new(0),
             handled: AtomicU64::new(0),
             cpu: AtomicU64::new(0),
+            lent: AtomicU64::new(0),
             long_polls: AtomicU32::new(0),
             is_told: AtomicBool::new(false),
             times: OnceLock::new(),
@@ -172,8 +178,8 @@ impl Core {
 
     /// Notes that time went by.
     #[inline]
-    pub(super) fn look_at_clock(&self, now: u64) {
-        self.since.store(now, Ordering::Relaxed);
+    pub(super) fn look_at_clock(&self) {
+        self.since.store(self.timer().clock().coarse(), Ordering::Relaxed);
     }
 
     #[inline]
@@ -200,6 +206,23 @@ impl Core {
         self.cpu.store(self.cpu.load(Ordering::Relaxed) + nanoseconds, Ordering::Relaxed);
     }
 
+    /// Notes how long what is in hand has held the thread: since then, by [`Clock::watch`](crate::time::Clock::watch).
+    #[inline]
+    pub(super) fn held_thread_since(&self, began: u64) {
+        let took = self.timer().clock().watch().saturating_sub(began);
+        if took >= BLOCKING {
+            self.held_thread_for(took);
+        }
+    }
+
+    #[cold]
+    fn held_thread_for(&self, took: u64) {
+        let own = took.saturating_sub(self.lent.load(Ordering::Relaxed));
+        if own >= BLOCKING {
+            self.message_blocked(Duration::from_nanos(own));
+        }
+    }
+
     /// Notes that the message in hand blocked the thread.
     #[cold]
     pub(super) fn message_blocked(&self, took: Duration) {
@@ -215,9 +238,16 @@ impl Core {
         }
     }
 
-    /// Notes that a long poll is another's.
-    pub(crate) fn excuse(&self) {
-        self.is_told.store(true, Ordering::Relaxed);
+    /// Notes that others worked so long within this one's poll.
+    pub(crate) fn lend(&self, nanoseconds: u64) {
+        self.lent.store(self.lent.load(Ordering::Relaxed) + nanoseconds, Ordering::Relaxed);
+    }
+
+    /// What was [lent](Self::lend) since the last call.
+    pub(crate) fn take_lent(&self) -> u64 {
+        let lent = self.lent.load(Ordering::Relaxed);
+        self.lent.store(0, Ordering::Relaxed);
+        lent
     }
 
     fn tell_of_block(&self, took: Duration) {
@@ -241,7 +271,7 @@ impl Core {
     pub(crate) fn activity(&self) -> Activity {
         let since = self.since.load(Ordering::Relaxed);
         let for_how_long = || {
-            let now = self.timer().clock().watch();
+            let now = self.timer().clock().coarse();
             Duration::from_nanos(if since == 0 { 0 } else { now.saturating_sub(since) })
         };
         Activity {

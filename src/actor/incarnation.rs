@@ -12,10 +12,10 @@ use std::{
 use tokio::time::Sleep;
 
 use super::{
-    Actor, ActorState, Ctx, Shared,
+    Actor, ActorState, Core, Ctx, Shared,
     beside::Beside,
-    control::{Control, Phase},
-    core::{STARTED, STOPPED},
+    control::Phase,
+    core::{BLOCKING, STARTED, STOPPED},
     ticks::Ticks,
 };
 use crate::{error::BoxError, mailbox::Receiver, time::Clock};
@@ -24,8 +24,6 @@ use crate::{error::BoxError, mailbox::Receiver, time::Clock};
 const MESSAGES_PER_TURN: u32 = 64;
 /// CPU time that an actor may use in one poll, in nanoseconds.
 const SLICE: u64 = 500_000;
-/// A handler that takes so long without awaiting is named in the log, in nanoseconds.
-const BLOCKING: u64 = 10_000_000;
 /// One handler of so many is timed exactly.
 const SAMPLE_EVERY: u32 = 64;
 
@@ -56,6 +54,8 @@ struct Turn {
     began: u64,
     /// The coarse clock at the last look.
     last: u64,
+    /// When the async handler under way began; zero when it is not timed.
+    timed_from: u64,
 }
 
 /// What can't be done at once.
@@ -80,7 +80,8 @@ pub(super) async fn incarnation<A: Actor>(
     let mut ctx = Ctx::new(shared.clone(), beside);
     ctx.resume_watching();
     ctx.enter(STARTED);
-    match (Abortable { inner: pin!(actor.__started(&mut ctx)), control }).await {
+    let core = &shared.core;
+    match (Abortable { inner: pin!(actor.__started(&mut ctx)), core }).await {
         Some(started) => started?,
         None => return Err("it was stopped before it had started".into()),
     }
@@ -93,15 +94,14 @@ pub(super) async fn incarnation<A: Actor>(
     loop {
         let inbox = match poll_fn(|cx| hand.work(&mut actor, &mut ctx, cx)).await {
             Next::Handle(inbox) => {
-                hand.receiver.publish_before_await(&shared.mailbox);
+                hand.publish_before_await();
                 inbox
             }
             Next::Tick(index) => A::__tick(index),
             Next::End => break,
         };
-        Abortable { inner: pin!(actor.__handle(inbox, &mut ctx)), control }.await;
-        hand.turn.last = shared.timer().clock().watch();
-        shared.core.waits.reset();
+        Abortable { inner: pin!(actor.__handle(inbox, &mut ctx)), core }.await;
+        hand.async_handler_ended();
     }
     ctx.ticks = None;
     if let Some(beside) = ctx.beside_if_any() {
@@ -137,7 +137,7 @@ impl<I: Send + 'static> InHand<'_, I> {
         let now = clock.watch();
         if now != self.turn.last {
             self.turn.last = now;
-            shared.core.look_at_clock(now);
+            shared.core.look_at_clock();
         }
         let has_ticked = std::mem::take(&mut self.turn.has_ticked);
         if ctx.ticks.is_some()
@@ -153,11 +153,14 @@ impl<I: Send + 'static> InHand<'_, I> {
             let Some(inbox) = self.receiver.pop(&shared.mailbox) else { continue };
             let began = self.turn.count_one(clock);
             if let Some(inbox) = actor.__step(inbox, ctx) {
+                self.turn.timed_from = began;
                 return Poll::Ready(Next::Handle(inbox));
             }
             self.turn.look_at_clock(shared, clock, began);
         }
         self.count_handled();
+        // Whoever looks while others have their turn sees nothing in hand.
+        shared.core.take_in_hand(0);
         self.turn.begin();
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -199,6 +202,30 @@ impl<I: Send + 'static> InHand<'_, I> {
         Some(index)
     }
 
+    /// Before a handler that may take long: room, and what was handled before it.
+    fn publish_before_await(&mut self) {
+        self.receiver.publish_before_await(&self.shared.mailbox);
+        self.turn.handled -= 1;
+        self.count_handled();
+        self.turn.handled = 1;
+    }
+
+    fn async_handler_ended(&mut self) {
+        let (core, clock) = (&self.shared.core, self.shared.timer().clock());
+        core.waits.reset();
+        let now = clock.watch();
+        let time_went_by = now != self.turn.last;
+        self.turn.last = now;
+        // What is next in hand is so since now.
+        core.look_at_clock();
+        let timed_from = std::mem::take(&mut self.turn.timed_from);
+        if time_went_by || timed_from != 0 {
+            // It may have awaited, so that the slice began in another poll: then it is cut short.
+            self.turn.look_closely(self.shared, clock.now(), timed_from);
+        }
+        self.count_handled();
+    }
+
     fn count_handled(&mut self) {
         let handled = std::mem::take(&mut self.turn.handled);
         self.shared.core.count_handled(u64::from(handled));
@@ -207,7 +234,15 @@ impl<I: Send + 'static> InHand<'_, I> {
 
 impl Turn {
     fn new() -> Self {
-        Self { left: MESSAGES_PER_TURN, handled: 0, count: 0, has_ticked: false, began: 0, last: 0 }
+        Self {
+            left: MESSAGES_PER_TURN,
+            handled: 0,
+            count: 0,
+            has_ticked: false,
+            began: 0,
+            last: 0,
+            timed_from: 0,
+        }
     }
 
     #[inline]
@@ -234,10 +269,12 @@ impl Turn {
         timed_from: u64,
     ) {
         let now = clock.watch();
-        if now != self.last {
+        let time_went_by = now != self.last;
+        if time_went_by {
             self.time_went_by(shared, now);
         }
-        if self.left.is_multiple_of(8) || timed_from != 0 {
+        // Those that take milliseconds each are not left for the eighth.
+        if time_went_by || self.left.is_multiple_of(8) || timed_from != 0 {
             self.look_closely(shared, clock.now(), timed_from);
         }
     }
@@ -249,7 +286,7 @@ impl Turn {
             shared.core.message_blocked(Duration::from_nanos(took));
         }
         self.last = now;
-        shared.core.look_at_clock(now);
+        shared.core.look_at_clock();
     }
 
     fn look_closely<I: Send + 'static>(&mut self, shared: &Shared<I>, now: u64, timed_from: u64) {
@@ -282,9 +319,10 @@ impl<F: Future> Future for Limited<'_, F> {
 }
 
 /// A hook or handler that is dropped where it awaits when the actor must end: then it gives nothing.
+/// One that blocks its thread between two awaits is told of while its name is still in hand.
 struct Abortable<'a, F> {
     inner: Pin<&'a mut F>,
-    control: &'a Control,
+    core: &'a Core,
 }
 
 impl<F: Future> Future for Abortable<'_, F> {
@@ -292,8 +330,11 @@ impl<F: Future> Future for Abortable<'_, F> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.inner.as_mut().poll(cx) {
-            Poll::Pending if self.control.phase() == Phase::Kill => Poll::Ready(None),
+        let began = self.core.timer().clock().watch();
+        let polled = self.inner.as_mut().poll(cx);
+        self.core.held_thread_since(began);
+        match polled {
+            Poll::Pending if self.core.control.phase() == Phase::Kill => Poll::Ready(None),
             polled => polled.map(Some),
         }
     }

@@ -1,7 +1,10 @@
 use std::fmt;
 
+use serde::Serialize;
+
 /// Where an actor is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ActorState {
     /// Its `started` hook runs for the first time, or it waits for its turn to.
     Starting,

@@ -1,9 +1,12 @@
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicU64, Ordering},
+};
 
 use super::Core;
 use crate::{
     error::{Failure, FailureKind},
-    host::{HostShared, Slot},
+    host::{HostShared, Resident, Slot},
 };
 
 /// Actors on the longest chain that is followed.
@@ -87,6 +90,15 @@ impl Core {
         }
     }
 
+    /// Runs with the actor that this one's handler waits for, if it waits for exactly one.
+    pub(crate) fn awaited<R>(&self, with: impl FnOnce(&Self) -> R) -> Option<R> {
+        let (id, place) = self.waits.next()?;
+        let resident = resident_at(place)?;
+        // The edge may have changed between the two words.
+        let core = resident.core();
+        (core.id().to_u64() == id).then(|| with(core))
+    }
+
     fn place(&self) -> u64 {
         let slot = self.slot().map_or(u32::MAX, |slot| slot.0);
         self.host().id() << 32 | u64::from(slot)
@@ -98,9 +110,7 @@ impl Core {
         let mut path = vec![self.name().to_owned(), other.name().to_owned()];
         let (mut next, mut place) = other.waits.next()?;
         for _ in 0..CHAIN_MAX {
-            let host = HostShared::by_id(place >> 32)?;
-            let slot = Slot(u32::try_from(place & u64::from(u32::MAX)).ok()?);
-            let resident = host.resident(slot)?;
+            let resident = resident_at(place)?;
             let core = resident.core();
             if core.id().to_u64() != next || core.waits.deferred.load(Ordering::Relaxed) > 0 {
                 return None;
@@ -120,6 +130,12 @@ impl Waits {
         let on = self.on.load(Ordering::SeqCst);
         (on != 0).then(|| (on, self.place.load(Ordering::Relaxed)))
     }
+}
+
+/// Who lives at a place: a host and a slot in it.
+fn resident_at(place: u64) -> Option<Arc<dyn Resident>> {
+    let slot = Slot(u32::try_from(place & u64::from(u32::MAX)).ok()?);
+    HostShared::by_id(place >> 32)?.resident(slot)
 }
 
 fn cycle(path: Vec<String>) -> Failure {

@@ -11,7 +11,6 @@ use tokio::task::coop::unconstrained;
 use super::{
     Slot,
     local::{Local, local},
-    tenants::LONG_POLL,
 };
 
 /// Polls out of turn until the host's task runs again: then the others have theirs.
@@ -66,13 +65,11 @@ impl Local {
     #[cold]
     fn charge_direct(&self, slot: Slot, took: u64) {
         self.charge(slot, took);
-        if took >= LONG_POLL {
-            // It was not who waited for it that blocked.
-            let outer = self.current.take();
-            if let Some(outer) = &outer {
-                outer.core().excuse();
-            }
-            self.current.set(outer);
+        // It was not who waited for it that used this time.
+        let outer = self.current.take();
+        if let Some(outer) = &outer {
+            outer.core().lend(took);
         }
+        self.current.set(outer);
     }
 }

@@ -86,6 +86,11 @@ impl<L> Letters<L> {
         self.state.compare_exchange(RUNNING, PARKED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
+    /// Whether the task waits, for whoever looks from outside.
+    pub(super) fn is_parked(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == PARKED
+    }
+
     /// Empties the list.
     pub(super) fn fetch(&self, take: impl FnOnce(&mut L)) {
         if mutant("host: the list is emptied before the mail is taken back") {

@@ -144,6 +144,11 @@ impl HostShared {
         self.tenants.load(Ordering::Acquire)
     }
 
+    /// Whether it waits because nobody has anything to do.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.letters.is_parked()
+    }
+
     /// Notes who lives in a slot.
     pub(crate) fn move_in(&self, slot: Slot, resident: Arc<dyn Resident>) {
         let at = slot.0 as usize;

@@ -141,6 +141,7 @@ impl RunQueue {
         self.groups[at].charge(nanoseconds);
     }
 
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.ready == 0
     }

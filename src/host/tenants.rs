@@ -9,7 +9,7 @@ use std::{
 use super::{Arriving, Slot, Tenant, local::Local};
 
 /// A poll that takes so long is counted and logged, in nanoseconds.
-pub(super) const LONG_POLL: u64 = 10_000_000;
+const LONG_POLL: u64 = 10_000_000;
 
 impl Local {
     pub(super) fn new_slot(&self) -> Slot {
@@ -113,9 +113,11 @@ impl Local {
         else {
             return;
         };
-        resident.core().charge(nanoseconds);
-        if nanoseconds >= LONG_POLL {
-            resident.core().blocked(Duration::from_nanos(nanoseconds));
+        let core = resident.core();
+        let own = nanoseconds.saturating_sub(core.take_lent());
+        core.charge(own);
+        if own >= LONG_POLL {
+            core.blocked(Duration::from_nanos(own));
         }
     }
 }

@@ -8,6 +8,7 @@ mod builder;
 mod ctx;
 mod embedded;
 pub(crate) mod entry;
+mod inspect;
 mod pool;
 mod runtime;
 mod serve;

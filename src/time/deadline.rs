@@ -175,7 +175,11 @@ mod tests {
         let start = Instant::now();
         let mut long = Deadline::new();
         long.begin(&timer, Duration::from_secs(30));
-        poll_fn(|cx| Poll::Ready(long.wait(&timer, cx.waker()))).await;
+        poll_fn(|cx| {
+            long.wait(&timer, cx.waker());
+            Poll::Ready(())
+        })
+        .await;
         drop(long);
         passes(&mut Deadline::new(), &timer, Duration::from_millis(10)).await;
         assert!(start.elapsed() < Duration::from_millis(20));

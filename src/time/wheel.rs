@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn nothing_is_fired_late_and_early_by_an_eighth_at_most() {
         let seed = fastrand::u64(..);
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
         for _ in 0..2000 {
             let mut wheel = Wheel::new();

@@ -83,7 +83,8 @@ async fn a_higher_capacity_lets_a_sender_in_while_the_handler_awaits(
     assert!(matches!(kind(counter.try_tell(Add(1))), Some(FailureKind::MailboxFull { .. })));
     let start = tokio::time::Instant::now();
     let (told, set) = tokio::join!(counter.tell(Add(1)), async { counter.set_capacity(5) });
-    (told?, set?);
+    told?;
+    set?;
     assert!(start.elapsed() < NAP, "it was let in before the nap was over");
     assert_eq!(counter.depth(), Some(5));
     assert_eq!(counter.ask(Get).await?, 5);
@@ -142,8 +143,10 @@ async fn a_limit_out_of_bounds_is_refused_with_the_bounds(system: System) -> cal
         let text = counter.set_capacity_bytes(bytes).expect_err("out of bounds").to_string();
         assert!(text.contains("1024 to 1073741824 bytes"), "{text}");
     }
-    (counter.set_capacity(1)?, counter.set_capacity(1 << 20)?);
-    (counter.set_capacity_bytes(1024)?, counter.set_capacity_bytes(1 << 30)?);
+    counter.set_capacity(1)?;
+    counter.set_capacity(1 << 20)?;
+    counter.set_capacity_bytes(1024)?;
+    counter.set_capacity_bytes(1 << 30)?;
     counter.stop()?;
     counter.stopped().await?;
     let failure = counter.set_capacity(9).expect_err("it has ended");

@@ -61,6 +61,7 @@ async fn an_address_in_a_message_works_at_the_other_end_and_home_again() -> call
 
     let friend = visitor.ask(Introduce).await?;
     assert_eq!(friend.incarnation(), Some(two.incarnation()));
+    assert!(friend.inspect().is_none(), "its own process sees what it does");
     friend.tell(Add(20)).await?;
     assert_eq!(friend.ask(Add(1)).await?, 21);
     friend.try_tell(Add(1))?;

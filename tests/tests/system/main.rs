@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod behaviour;
+mod blocking;
 mod capacity;
 mod carried;
 mod contract;
@@ -9,6 +10,7 @@ mod crowding;
 mod cycles;
 mod fairness;
 mod flavours;
+mod inspecting;
 mod kit;
 mod known;
 mod leaving;
@@ -21,5 +23,6 @@ mod recovery;
 mod slow_handlers;
 mod support;
 mod tasks;
+mod threads;
 mod watching;
 mod weak;

@@ -29,6 +29,7 @@ const LAYERS: [(u8, &[&str]); 7] = [
             "address",
             "pool",
             "topic",
+            "inspect",
             "supervision::breaker",
             "supervision::backoff",
             "supervision::intensity",
