@@ -82,7 +82,8 @@ impl<T> Queue<T> {
     }
 
     /// True when the owner has to be woken.
-    #[inline]
+    // As a call it took 44 instructions, a third of them for being one.
+    #[inline(always)]
     pub(super) fn push(&mut self, size: usize, now: impl FnOnce() -> u64, item: T) -> bool {
         self.items.push_back(item);
         if self.items.len() == 1 {
