@@ -142,7 +142,7 @@ impl Core {
     }
 
     /// Makes the host poll this actor.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wake(&self) {
         // An actor without a slot will be polled when it gets one.
         if let Some(slot) = self.slot() {

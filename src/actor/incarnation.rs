@@ -146,9 +146,18 @@ impl<I: Send + 'static> InHand<'_, I> {
         {
             return Poll::Ready(Next::Tick(index));
         }
+        // Whether the batch was swapped in in this very poll: whoever came since has woken us.
+        let mut is_fresh = false;
         while self.turn.left > 0 {
-            if self.receiver.is_empty() && !self.receiver.refill(&shared.mailbox) {
-                return self.idle(ctx, phase, has_ticked, cx);
+            if self.receiver.is_empty() {
+                if is_fresh && phase == Phase::Run {
+                    self.receiver.finish(&shared.mailbox);
+                    return self.idle(ctx, phase, has_ticked, cx);
+                }
+                if !self.receiver.refill(&shared.mailbox) {
+                    return self.idle(ctx, phase, has_ticked, cx);
+                }
+                is_fresh = true;
             }
             let Some(inbox) = self.receiver.pop(&shared.mailbox) else { continue };
             let began = self.turn.count_one(clock);

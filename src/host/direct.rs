@@ -1,7 +1,7 @@
 //! Polling an actor out of turn, by whoever waits for its answer.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::pin,
     task::{Context, Poll, Waker},
 };
@@ -34,31 +34,34 @@ pub(crate) fn poll_directly(host: u64, slot: Slot) -> bool {
 impl Local {
     fn poll_directly(&self, slot: Slot) -> bool {
         let (left, depth) = (self.direct_left.get(), self.depth.get());
-        // CPU time is counted for whoever is polled in turn: with shares nobody works on another's.
-        if left == 0 || depth >= DEPTH_MAX || self.queue.borrow().has_groups() {
+        if left == 0 || depth >= DEPTH_MAX {
             return false;
         }
+        let queue = self.queue.borrow();
+        // Who is in the queue has its turn. With shares CPU time is counted for whoever is polled in
+        // turn: nobody works on another's.
+        if queue.is_queued(slot) || queue.has_groups() {
+            return false;
+        }
+        drop(queue);
         self.direct_left.set(left - 1);
         self.depth.set(depth + 1);
         let clock = self.shared.timer().clock();
         let before = clock.watch();
-        if self.current_waker.get() == 0 {
+        let has_polled = if self.current_waker.get() == 0 {
             // In a task of the arbiter: what the actor awaits is not on that task's budget.
-            let mut poll = pin!(unconstrained(std::future::poll_fn(|_| {
-                self.poll_tenant(slot);
-                Poll::Ready(())
-            })));
+            let mut poll = pin!(unconstrained(poll_fn(|_| Poll::Ready(self.poll_tenant(slot)))));
             let polled = poll.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            debug_assert!(polled.is_ready(), "it is ready at once");
+            polled == Poll::Ready(true)
         } else {
-            self.poll_tenant(slot);
-        }
+            self.poll_tenant(slot)
+        };
         self.depth.set(depth);
         let took = clock.watch().saturating_sub(before);
         if took > 0 {
             self.charge_direct(slot, took);
         }
-        true
+        has_polled
     }
 
     /// Notes time that went by while one actor worked for another.

@@ -207,8 +207,13 @@ impl HostShared {
     #[inline]
     pub(crate) fn wake(&self, slot: Slot) {
         if !wake_local(self.id, slot) {
-            self.post(|list| list.wakes.push(slot));
+            self.wake_from_elsewhere(slot);
         }
+    }
+
+    #[inline(never)]
+    fn wake_from_elsewhere(&self, slot: Slot) {
+        self.post(|list| list.wakes.push(slot));
     }
 
     /// Brings a new tenant. False when the host is closed.

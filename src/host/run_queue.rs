@@ -85,6 +85,12 @@ impl RunQueue {
         }
     }
 
+    /// Whether a slot waits for its turn.
+    #[inline]
+    pub(super) fn is_queued(&self, slot: Slot) -> bool {
+        self.slots.get(slot.0 as usize).is_some_and(|state| state & QUEUED != 0)
+    }
+
     #[inline]
     pub(super) fn push(&mut self, slot: Slot) {
         // A wake-up may come before the arrival that it belongs to: that brings one of its own.

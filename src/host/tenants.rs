@@ -57,12 +57,12 @@ impl Local {
         residents.iter().for_each(|resident| resident.leave());
     }
 
-    /// Polls a tenant; not one that is being polled, nor one that has ended.
+    /// Polls a tenant. False for one that is being polled already, or has ended.
     #[inline]
-    pub(super) fn poll_tenant(&self, slot: Slot) {
+    pub(super) fn poll_tenant(&self, slot: Slot) -> bool {
         // A wake-up may name a slot whose tenant has ended; one too many is harmless.
         let taken = self.tenants.borrow_mut().get_mut(slot.0 as usize).and_then(Option::take);
-        let Some(mut tenant) = taken else { return };
+        let Some(mut tenant) = taken else { return false };
         let Tenant { future, waker, resident, .. } = &mut tenant;
         self.shared.observer().tell(|observer| {
             observer.polled(resident.as_ref().map_or("", |resident| resident.core().name()));
@@ -75,12 +75,13 @@ impl Local {
         self.current_waker.set(outer_waker);
         if let Ok(Poll::Pending) = polled {
             self.tenants.borrow_mut()[slot.0 as usize] = Some(tenant);
-            return;
+            return true;
         }
         if polled.is_err() {
             tracing::error!("an actor's cell panicked outside a handler and was dropped");
         }
         self.move_out(slot, tenant);
+        true
     }
 
     #[cold]

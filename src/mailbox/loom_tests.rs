@@ -112,6 +112,27 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// As an owner that waits after each batch without another look.
+    fn receive_by_wakes(&self, receiver: &mut Receiver<u32>, count: usize) -> Vec<u32> {
+        let mut items = Vec::new();
+        let mut has_batch = false;
+        while items.len() < count {
+            match self.pop(receiver) {
+                Some(item) => items.push(item),
+                None if has_batch => {
+                    receiver.finish(&self.mailbox);
+                    self.owner.0.wait();
+                    has_batch = false;
+                }
+                None if receiver.refill(&self.mailbox) => has_batch = true,
+                None => self.owner.0.wait(),
+            }
+        }
+        items
+    }
+}
+
 fn model(check: fn()) {
     let mut builder = loom::model::Builder::new();
     // Faults of this kind show with few preemptions; more only take longer.
@@ -142,6 +163,21 @@ fn no_message_sleeps_in_the_mailbox() {
         for sender in senders {
             assert_eq!(sender.join().expect("a sender"), Ok(()));
         }
+    });
+}
+
+/// The same for an owner that waits after a batch without another look, and with a sender that
+/// waits for the room that it makes.
+fn an_owner_need_not_look_again() {
+    model(|| {
+        let stage = Stage::new(1, 100);
+        assert!(stage.try_push(0).is_ok());
+        let sender = spawn(&stage, |stage| stage.push(1, 1));
+        let other = spawn(&stage, |stage| stage.push(1, 2));
+        let received = stage.receive_by_wakes(&mut Receiver::new(), 3);
+        assert_eq!(sorted(received), [0, 1, 2]);
+        assert_eq!(sender.join().expect("a sender"), Ok(()));
+        assert_eq!(other.join().expect("a sender"), Ok(()));
     });
 }
 
@@ -307,6 +343,7 @@ macro_rules! holds {
 
 holds! {
     no_message_sleeps_in_the_mailbox,
+    an_owner_need_not_look_again,
     room_that_is_published_reaches_who_joins_the_line,
     everybody_in_the_line_is_let_in,
     who_gives_up_passes_its_room_on,
@@ -342,6 +379,8 @@ finds! {
         "mailbox: no second look" by room_that_is_published_reaches_who_joins_the_line, super::ASLEEP;
     an_owner_that_parks_too_late:
         "mailbox: parked outside the critical section" by no_message_sleeps_in_the_mailbox, super::ASLEEP;
+    a_swap_that_does_not_park:
+        "mailbox: not parked by a swap" by an_owner_need_not_look_again, super::ASLEEP;
     a_close_that_wakes_nobody:
         "mailbox: close wakes nobody" by closing_wakes_all_and_loses_nothing, super::ASLEEP;
     a_batch_that_is_counted_too_late:

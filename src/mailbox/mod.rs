@@ -3,9 +3,10 @@
 //! Owns the queue, its capacity in messages and bytes, and the senders that wait for room. Does not
 //! know what a message is, nor how its owner is woken: it says when waking is due.
 //!
-//! The owner takes the whole queue in one swap and works it off without the lock. A refill that
-//! finds nothing sets `parked` in the same critical section, so a sender that finds `parked` is the
-//! one that wakes: there is no other protocol. [`InHand`] counts what the owner has taken and not
+//! The owner takes the whole queue in one swap and works it off without the lock. The swap sets
+//! `parked` in the same critical section, whether it found anything or not, so a sender that finds
+//! `parked` is the one that wakes: there is no other protocol, and an owner that has worked off its
+//! batch need not look again. [`InHand`] counts what the owner has taken and not
 //! finished; it may count too many for a while, never too few, so the capacity is never exceeded.
 //!
 //! # Limits that change

@@ -18,7 +18,7 @@ pub(super) struct Queue<T> {
     oldest: u64,
     /// The same for the batch in hand.
     oldest_in_hand: u64,
-    /// The owner found nothing and sleeps, so the queue is empty.
+    /// The owner has taken all and is to be woken by the next message.
     pub(super) parked: bool,
     pub(super) closed: bool,
     pub(super) limits: MailboxLimits,
@@ -73,8 +73,14 @@ impl<T> Queue<T> {
     #[inline]
     fn fits(&self, in_hand: usize, size: usize, promised: usize, promised_bytes: usize) -> bool {
         let messages = self.items.len() + in_hand + promised;
-        let bytes = self.bytes + self.bytes_in_hand + promised_bytes;
+        let bytes = self.bytes + self.held(in_hand) + promised_bytes;
         messages < self.limits.capacity && bytes.saturating_add(size) <= self.limits.bytes
+    }
+
+    /// Bytes of the batch in hand, until all of it is worked off.
+    #[inline]
+    fn held(&self, in_hand: usize) -> usize {
+        if in_hand == 0 { 0 } else { self.bytes_in_hand }
     }
 
     fn promised(&self) -> (usize, usize) {
@@ -121,7 +127,7 @@ impl<T> Queue<T> {
         }
         let (promised, promised_bytes) = self.promised();
         let mut messages = self.items.len() + in_hand + promised;
-        let mut bytes = self.bytes + self.bytes_in_hand + promised_bytes;
+        let mut bytes = self.bytes + self.held(in_hand) + promised_bytes;
         let sizes = &self.aside.as_ref()?.sizes;
         debug_assert_eq!(sizes.len(), self.items.len(), "a size for each item");
         let (mut leaving, mut freed) = (0, 0);
@@ -182,7 +188,6 @@ impl<T> Queue<T> {
             self.bytes += in_hand;
         }
         if !batch.is_empty() {
-            debug_assert!(!self.parked, "a mailbox is parked by a refill that finds nothing");
             self.oldest = self.oldest_in_hand;
         }
         batch.append(&mut self.items);
@@ -223,7 +228,7 @@ impl<T> Queue<T> {
         loop {
             let (messages, bytes) = self.promised();
             let fits = self.items.len() + in_hand + messages <= self.limits.capacity
-                && self.bytes + self.bytes_in_hand + bytes <= self.limits.bytes;
+                && self.bytes + self.held(in_hand) + bytes <= self.limits.bytes;
             if messages == 0 || fits {
                 return;
             }

@@ -40,8 +40,7 @@ impl<T> Receiver<T> {
         let finished = self.published - self.batch.len();
         self.published = self.batch.len();
         if mailbox.in_hand.release(finished) {
-            let wakers = mailbox.grant(&mut mailbox.queue.lock());
-            wake_all(wakers);
+            self.grant(mailbox);
         }
     }
 
@@ -53,13 +52,32 @@ impl<T> Receiver<T> {
         }
     }
 
+    /// Says that the batch is worked off.
+    #[inline]
+    pub(crate) fn finish(&mut self, mailbox: &Mailbox<T>) {
+        debug_assert!(self.batch.is_empty(), "nothing is left in hand");
+        self.since_published = 0;
+        let finished = std::mem::take(&mut self.published);
+        if mailbox.in_hand.release(finished) {
+            self.grant(mailbox);
+        }
+    }
+
+    #[cold]
+    fn grant(&self, mailbox: &Mailbox<T>) {
+        let wakers = mailbox.grant(&mut mailbox.queue.lock());
+        wake_all(wakers);
+    }
+
     /// Whether the batch is worked off.
     pub(crate) fn is_empty(&self) -> bool {
         self.batch.is_empty()
     }
 
-    /// Swaps in what has come meanwhile. When there is nothing the mailbox is parked: the next
-    /// sender wakes. Must be called with an empty batch.
+    /// Swaps in what has come meanwhile; false when there is nothing. Either way the mailbox is
+    /// parked: the next sender wakes. So an owner that has worked off the batch without a pause may
+    /// [`finish`](Self::finish) and wait; one that was polled in between has to look again, for it
+    /// may have been for that message. Must be called with an empty batch.
     pub(crate) fn refill(&mut self, mailbox: &Mailbox<T>) -> bool {
         debug_assert!(self.batch.is_empty(), "a refill replaces the batch");
         self.since_published = 0;
@@ -75,7 +93,7 @@ impl<T> Receiver<T> {
             drop(queue);
             queue = mailbox.queue.lock();
         }
-        queue.parked = !found;
+        queue.parked = !found || !mutant("mailbox: not parked by a swap");
         if queue.has_waiters() {
             let wakers = mailbox.grant(&mut queue);
             drop(queue);
