@@ -160,7 +160,7 @@ impl<A, F, M, L> Future for Cell<A, F, M, L>
 where
     A: Actor,
     F: Fn() -> A,
-    M: Fn(Arc<Shared<A::Inbox>>, A, Duration, Option<Rc<Beside<A::Inbox>>>) -> L,
+    M: Fn(Arc<Shared<A::Inbox>>, A, Option<Rc<Beside<A::Inbox>>>) -> L,
     L: Future<Output = Result<(), BoxError>>,
 {
     type Output = ();
@@ -184,7 +184,7 @@ impl<A, F, M, L> Cell<A, F, M, L>
 where
     A: Actor,
     F: Fn() -> A,
-    M: Fn(Arc<Shared<A::Inbox>>, A, Duration, Option<Rc<Beside<A::Inbox>>>) -> L,
+    M: Fn(Arc<Shared<A::Inbox>>, A, Option<Rc<Beside<A::Inbox>>>) -> L,
     L: Future<Output = Result<(), BoxError>>,
 {
     /// All but the common case: a stop, a restart, the end of an incarnation (`polled`, if it was
@@ -287,7 +287,7 @@ where
             .map_err(|panic| panicked(this.shared, &*panic))?;
         core.held_thread_since(began);
         let beside = this.rare.as_ref().and_then(|rare| rare.beside.clone());
-        let life = (this.make)(this.shared.clone(), actor, this.options.get().drain, beside);
+        let life = (this.make)(this.shared.clone(), actor, beside);
         this.life.set(Some(life));
         Ok(())
     }

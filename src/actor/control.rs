@@ -1,14 +1,17 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use parking_lot::Mutex;
 
-use super::{ActorState, StopReason, core::name_hash};
+use super::{ActorState, Histogram, StopReason, core::name_hash};
 use crate::time::Registration;
 
 /// What the loop of an actor has to do, besides handling messages.
@@ -67,6 +70,8 @@ struct Rare {
     last_listener: u64,
     /// Names of messages whose handlers stand outside the block.
     foreign_names: Vec<&'static str>,
+    /// How long its handlers took.
+    times: Option<Arc<Histogram>>,
     /// The actor's place in the timer.
     alarm: Option<Registration>,
 }
@@ -260,7 +265,15 @@ impl Control {
         listeners.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    pub(super) fn mark_started(&self) {
+    /// The first start succeeded, or another one.
+    pub(super) fn started(&self) {
+        self.mark_started();
+        if self.phase() == Phase::Run {
+            self.set_state(ActorState::Running);
+        }
+    }
+
+    fn mark_started(&self) {
         let listeners = {
             let mut inner = self.inner.lock();
             if std::mem::replace(&mut inner.started, true) {
@@ -288,6 +301,16 @@ impl Control {
 
     pub(super) fn ended(&self) -> Option<StopReason> {
         self.inner.lock().ended().cloned()
+    }
+
+    /// Notes how long a handler took.
+    #[cold]
+    pub(super) fn sample(&self, nanoseconds: u64) {
+        self.inner.lock().rare().times.get_or_insert_default().record(nanoseconds);
+    }
+
+    pub(super) fn times(&self) -> Option<Arc<Histogram>> {
+        self.inner.lock().rare.as_ref()?.times.clone()
     }
 
     /// Keeps the actor's place in the timer. What it had before is given up.

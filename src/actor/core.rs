@@ -1,14 +1,14 @@
 use std::{
     fmt,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::Waker,
     time::Duration,
 };
 
-use super::{ActorState, Handlers, Histogram, StopReason, Waits, control::Control};
+use super::{Actor, ActorState, Handlers, Histogram, StopReason, Waits, control::Control};
 use crate::{
     host::{HostShared, Slot},
     id::ActorId,
@@ -25,14 +25,12 @@ const NO_SLOT: u32 = u32::MAX;
 /// Whoever looks reads words that the actor's thread wrote: nobody waits for a busy actor.
 pub(crate) struct Core {
     id: ActorId,
-    type_name: &'static str,
+    kind: &'static Kind,
     name: Option<Box<str>>,
     host: Arc<HostShared>,
     slot: AtomicU32,
     pub(super) control: Control,
     pub(crate) waits: Waits,
-    /// The names of messages and hooks by their hashes.
-    names: fn(u32) -> Option<&'static str>,
     /// Hash of the name of what is in hand; zero for nothing.
     in_hand: AtomicU32,
     restarts: AtomicU32,
@@ -46,9 +44,24 @@ pub(crate) struct Core {
     long_polls: AtomicU32,
     /// A long poll was told by the loop that saw which message it was.
     is_told: AtomicBool,
-    times: OnceLock<Box<Histogram>>,
+    /// How long it may work off what it accepted, and its `stopped` hook may run, in milliseconds.
+    drain_ms: u32,
     /// When the timer wakes it at the latest, on the clock of its host; zero when nobody asked.
     alarm: AtomicU64,
+}
+
+/// What all actors of a type have in common.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    name: &'static str,
+    /// The names of messages and hooks by their hashes.
+    names: fn(u32) -> Option<&'static str>,
+}
+
+impl Kind {
+    pub(super) const fn of<A: Actor>() -> Self {
+        Self { name: A::NAME, names: name_of::<A> }
+    }
 }
 
 /// How full a mailbox is.
@@ -73,21 +86,21 @@ pub(crate) struct Activity {
 }
 
 impl Core {
-    pub(super) fn new<A: Handlers>(
-        type_name: &'static str,
+    pub(super) fn new(
+        kind: &'static Kind,
         name: Option<Box<str>>,
         host: Arc<HostShared>,
+        drain: Duration,
     ) -> Self {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
         Self {
             id: ActorId::from_u64(LAST_ID.fetch_add(1, Ordering::Relaxed) + 1),
-            type_name,
+            kind,
             name,
             host,
             slot: AtomicU32::new(NO_SLOT),
             control: Control::new(),
             waits: Waits::default(),
-            names: name_of::<A>,
             in_hand: AtomicU32::new(0),
             restarts: AtomicU32::new(0),
             since: AtomicU64::new(0),
@@ -96,7 +109,7 @@ impl Core {
             lent: AtomicU64::new(0),
             long_polls: AtomicU32::new(0),
             is_told: AtomicBool::new(false),
-            times: OnceLock::new(),
+            drain_ms: u32::try_from(drain.as_millis()).unwrap_or(u32::MAX),
             alarm: AtomicU64::new(0),
         }
     }
@@ -106,11 +119,15 @@ impl Core {
     }
 
     pub(crate) fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or(self.type_name)
+        self.name.as_deref().unwrap_or(self.kind.name)
     }
 
     pub(crate) fn type_name(&self) -> &'static str {
-        self.type_name
+        self.kind.name
+    }
+
+    pub(super) fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain_ms.into())
     }
 
     pub(crate) fn host(&self) -> &Arc<HostShared> {
@@ -195,7 +212,7 @@ impl Core {
 
     #[cold]
     pub(super) fn sample(&self, nanoseconds: u64) {
-        self.times.get_or_init(Default::default).record(nanoseconds);
+        self.control.sample(nanoseconds);
     }
 
     pub(super) fn restarted(&self) {
@@ -264,7 +281,7 @@ impl Core {
     pub(crate) fn in_hand(&self) -> Option<&'static str> {
         match self.in_hand.load(Ordering::Relaxed) {
             0 => None,
-            hash => (self.names)(hash).or_else(|| self.control.foreign_name(hash)),
+            hash => (self.kind.names)(hash).or_else(|| self.control.foreign_name(hash)),
         }
     }
 
@@ -283,8 +300,8 @@ impl Core {
         }
     }
 
-    pub(crate) fn times(&self) -> Option<&Histogram> {
-        self.times.get().map(|times| &**times)
+    pub(crate) fn times(&self) -> Option<Arc<Histogram>> {
+        self.control.times()
     }
 }
 

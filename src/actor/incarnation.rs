@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Sleep;
 
 use super::{
-    Actor, ActorState, Core, Ctx, Shared,
+    Actor, Core, Ctx, Shared,
     beside::Beside,
     control::Phase,
     core::{BLOCKING, STARTED, STOPPED},
@@ -69,54 +69,53 @@ enum Next<I> {
 }
 
 /// Runs one incarnation.
-pub(super) async fn incarnation<A: Actor>(
+// Not an async fn: that would hold its arguments twice.
+pub(super) fn incarnation<A: Actor>(
     shared: Arc<Shared<A::Inbox>>,
     mut actor: A,
-    drain: Duration,
     beside: Option<Rc<Beside<A::Inbox>>>,
-) -> Result<(), BoxError> {
-    let control = &shared.core.control;
-    let mut hand = InHand { shared: &shared, receiver: Receiver::new(), turn: Turn::new() };
+) -> impl Future<Output = Result<(), BoxError>> {
     let mut ctx = Ctx::new(shared.clone(), beside);
-    ctx.resume_watching();
-    ctx.enter(STARTED);
-    let core = &shared.core;
-    match (Abortable { inner: pin!(actor.__started(&mut ctx)), core }).await {
-        Some(started) => started?,
-        None => return Err("it was stopped before it had started".into()),
+    async move {
+        let mut hand = InHand { shared: &shared, receiver: Receiver::new(), turn: Turn::new() };
+        ctx.resume_watching();
+        ctx.enter(STARTED);
+        let core = &shared.core;
+        match (Abortable { inner: pin!(actor.__started(&mut ctx)), core }).await {
+            Some(started) => started?,
+            None => return Err("it was stopped before it had started".into()),
+        }
+        shared.core.waits.reset();
+        ctx.ticks = Ticks::start(A::__ticks(), shared.timer());
+        shared.core.control.started();
+        loop {
+            let inbox = match poll_fn(|cx| hand.work(&mut actor, &mut ctx, cx)).await {
+                Next::Handle(inbox) => {
+                    hand.publish_before_await();
+                    inbox
+                }
+                Next::Tick(index) => A::__tick(index),
+                Next::End => break,
+            };
+            let core = &shared.core;
+            Abortable { inner: pin!(actor.__handle(inbox, &mut ctx)), core }.await;
+            hand.async_handler_ended();
+        }
+        ctx.ticks = None;
+        if let Some(beside) = ctx.beside_if_any() {
+            beside.tasks.clear();
+        }
+        // What a dropped handler left behind: nobody can say how far it came.
+        drop(ctx.take_received());
+        ctx.enter(STOPPED);
+        let reason = shared.core.control.reason_of_stop();
+        // Boxed: it would make the future of every actor larger for its last moment.
+        let limit = Box::pin(shared.timer().sleep(shared.core.drain()));
+        if (Limited { inner: pin!(actor.__stopped(&mut ctx, &reason)), limit }).await.is_none() {
+            tracing::warn!(actor = shared.name(), "the stopped hook did not end in time");
+        }
+        Ok(())
     }
-    shared.core.waits.reset();
-    ctx.ticks = Ticks::start(A::__ticks(), shared.timer());
-    control.mark_started();
-    if control.phase() == Phase::Run {
-        control.set_state(ActorState::Running);
-    }
-    loop {
-        let inbox = match poll_fn(|cx| hand.work(&mut actor, &mut ctx, cx)).await {
-            Next::Handle(inbox) => {
-                hand.publish_before_await();
-                inbox
-            }
-            Next::Tick(index) => A::__tick(index),
-            Next::End => break,
-        };
-        Abortable { inner: pin!(actor.__handle(inbox, &mut ctx)), core }.await;
-        hand.async_handler_ended();
-    }
-    ctx.ticks = None;
-    if let Some(beside) = ctx.beside_if_any() {
-        beside.tasks.clear();
-    }
-    // What a dropped handler left behind: nobody can say how far it came.
-    drop(ctx.take_received());
-    ctx.enter(STOPPED);
-    let reason = control.reason_of_stop();
-    // Boxed: it would make the future of every actor larger for its last moment.
-    let limit = Box::pin(shared.timer().sleep(drain));
-    if (Limited { inner: pin!(actor.__stopped(&mut ctx, &reason)), limit }).await.is_none() {
-        tracing::warn!(actor = shared.name(), "the stopped hook did not end in time");
-    }
-    Ok(())
 }
 
 impl<I: Send + 'static> InHand<'_, I> {

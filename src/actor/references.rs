@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How many addresses refer to an actor, counted only for one that stops with the last of them.
 ///
@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub(crate) struct References {
     is_counted: bool,
-    count: AtomicUsize,
+    count: AtomicU32,
 }
 
 impl References {
     pub(super) fn new(is_counted: bool) -> Self {
-        Self { is_counted, count: AtomicUsize::new(0) }
+        Self { is_counted, count: AtomicU32::new(0) }
     }
 
     /// Notes one more.
@@ -25,7 +25,7 @@ impl References {
 
     /// Notes one more unless the last one is gone.
     pub(crate) fn try_add(&self) -> bool {
-        let one_more = |count: usize| (count > 0).then(|| count + 1);
+        let one_more = |count: u32| (count > 0).then(|| count + 1);
         !self.is_counted
             || self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }

@@ -5,14 +5,14 @@ use std::{
 };
 
 use super::{
-    ActorState, Core, Handlers, Look, StopReason, control::StopRequest, references::References,
-    watch::Ties,
+    Actor, ActorOptions, ActorState, Core, Look, StopReason, control::StopRequest, core::Kind,
+    references::References, watch::Ties,
 };
 use crate::{
     error::{Failure, FailureKind},
     host::{self, HostShared, Resident},
     id::ActorId,
-    mailbox::{Displaced, Mailbox, MailboxLimits, Pushed},
+    mailbox::{Displaced, Mailbox, Pushed},
     time::Timer,
 };
 
@@ -25,18 +25,17 @@ pub(crate) struct Shared<I> {
 }
 
 impl<I: Send + 'static> Shared<I> {
-    pub(super) fn new<A: Handlers<Inbox = I>>(
-        type_name: &'static str,
+    pub(super) fn new<A: Actor<Inbox = I>>(
         name: Option<Box<str>>,
         host: Arc<HostShared>,
-        limits: MailboxLimits,
+        options: &ActorOptions,
         references: References,
     ) -> Arc<Self> {
         Arc::new(Self {
-            core: Core::new::<A>(type_name, name, host),
+            core: Core::new(const { &Kind::of::<A>() }, name, host, options.drain),
             ties: Ties::default(),
             references,
-            mailbox: Mailbox::new(limits),
+            mailbox: Mailbox::new(options.limits()),
         })
     }
 

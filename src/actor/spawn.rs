@@ -62,8 +62,7 @@ where
 {
     let SpawnOptions { name, options, prologue, stops_unreferenced } = spawn;
     let references = References::new(stops_unreferenced);
-    let limits = options.get().limits();
-    let shared = Shared::new::<A>(A::NAME, name, host.clone(), limits, references);
+    let shared = Shared::new::<A>(name, host.clone(), options.get(), references);
     // Before the actor can make and drop addresses of its own.
     let addr = Addr::from_shared(shared.clone());
     let group = share(options.get(), &shared.core);

@@ -107,7 +107,7 @@ impl ActorReport {
             restarts,
             busy: in_hand.map(|(message, since)| InHand { message, since }),
             waits_for: waits_for(core),
-            handling: core.times().map(handling).unwrap_or_default(),
+            handling: core.times().as_deref().map(handling).unwrap_or_default(),
             cpu,
             long_polls,
         }

@@ -164,9 +164,14 @@ fn handle(model: &Model, paths: &Paths) -> TokenStream {
     });
     let indices = tick_indices(model, std);
     quote! {
-        async fn __handle(&mut self, __inbox: Self::Inbox, __ctx: &mut #private::Ctx<Self>) {
+        // Not an async fn: its future would hold its arguments twice.
+        fn __handle(
+            &mut self,
+            __inbox: Self::Inbox,
+            __ctx: &mut #private::Ctx<Self>,
+        ) -> impl #std::future::Future<Output = ()> {
             #indices
-            match __inbox {
+            async move { match __inbox {
                 #(#arms)*
                 #(#ticks)*
                 #inbox::__Boxed(__envelope) => {
@@ -176,7 +181,7 @@ fn handle(model: &Model, paths: &Paths) -> TokenStream {
                     let __unhandled = <Self as #private::Handlers>::__step(self, __other, __ctx);
                     #std::debug_assert!(#std::option::Option::is_none(&__unhandled));
                 }
-            }
+            } }
         }
     }
 }
