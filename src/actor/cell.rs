@@ -34,14 +34,14 @@ pub(crate) type Prologue<A> =
 pub(super) struct Newcomer<A: Actor, F> {
     shared: Arc<Shared<A::Inbox>>,
     /// Nothing once it has arrived.
-    luggage: Option<(F, Settings, Option<Prologue<A>>)>,
+    luggage: Option<(F, Settings<A>, Option<Prologue<A>>)>,
 }
 
 impl<A: Actor, F> Newcomer<A, F> {
     pub(super) fn new(
         shared: Arc<Shared<A::Inbox>>,
         factory: F,
-        options: Settings,
+        options: Settings<A>,
         prologue: Option<Prologue<A>>,
     ) -> Self {
         Self { shared, luggage: Some((factory, options, prologue)) }
@@ -57,7 +57,7 @@ impl<A: Actor, F> Newcomer<A, F> {
         let rare =
             prologue.map(|prologue| Box::new(Rare { prologue: Some(prologue), ..Rare::default() }));
         let shared = self.shared.clone();
-        Cell { shared, options, factory, make, life: None, rare, is_first: true, reason: None }
+        Cell { shared, options, factory, make, life: None, rare, is_first: true }
     }
 }
 
@@ -102,6 +102,8 @@ struct Rare<A: Actor> {
     drain: Option<Pin<Box<Sleep>>>,
     restarts: Option<(Intensity, Backoff)>,
     beside: Option<Rc<Beside<A::Inbox>>>,
+    /// Why it ended; none while it has not.
+    reason: Option<StopReason>,
 }
 
 impl<A: Actor> Default for Rare<A> {
@@ -113,6 +115,7 @@ impl<A: Actor> Default for Rare<A> {
             drain: None,
             restarts: None,
             beside: None,
+            reason: None,
         }
     }
 }
@@ -124,15 +127,13 @@ pin_project_lite::pin_project! {
     /// accepted and whoever waits is told.
     pub(super) struct Cell<A: Actor, F, M, L> {
         shared: Arc<Shared<A::Inbox>>,
-        options: Settings,
+        options: Settings<A>,
         factory: F,
         make: M,
         #[pin]
         life: Option<L>,
         rare: Option<Box<Rare<A>>>,
         is_first: bool,
-        // Why it ended; none while it has not.
-        reason: Option<Box<StopReason>>,
     }
 
     impl<A: Actor, F, M, L> PinnedDrop for Cell<A, F, M, L> {
@@ -143,7 +144,8 @@ pin_project_lite::pin_project! {
             if let Some(beside) = this.rare.as_ref().and_then(|rare| rare.beside.as_ref()) {
                 beside.tasks.clear();
             }
-            let reason = this.reason.take().map_or_else(|| reason_of_drop(this.shared), |it| *it);
+            let reason = this.rare.as_mut().and_then(|rare| rare.reason.take());
+            let reason = reason.unwrap_or_else(|| reason_of_drop(this.shared));
             end(this.shared, reason);
         }
     }
@@ -249,7 +251,7 @@ where
                 None => ready!(self.as_mut().poll_idle(cx)),
             };
             if let Some(reason) = self.as_mut().take(step) {
-                *self.as_mut().project().reason = Some(Box::new(reason));
+                self.as_mut().project().rare.get_or_insert_default().reason = Some(reason);
                 return Poll::Ready(());
             }
         }
@@ -411,7 +413,7 @@ fn has_accepted<I: Send + 'static>(shared: &Shared<I>) -> bool {
 /// Begins a stop: nothing more is accepted, and the time that it may take begins.
 fn begin_stop<A: Actor>(
     shared: &Shared<A::Inbox>,
-    options: &Settings,
+    options: &Settings<A>,
     rare: &mut Option<Box<Rare<A>>>,
     request: &StopRequest,
 ) {

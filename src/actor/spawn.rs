@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc};
 
 use super::{
     Actor, ActorOptions, Core, Shared,
@@ -14,41 +14,37 @@ use crate::{
 /// How an actor is spawned, besides its factory.
 pub(crate) struct SpawnOptions<A: Actor> {
     pub(crate) name: Option<Box<str>>,
-    pub(crate) options: Settings,
+    pub(crate) options: Settings<A>,
     pub(crate) prologue: Option<Prologue<A>>,
     /// Whether it stops with its last address.
     pub(crate) stops_unreferenced: bool,
 }
 
-/// The settings of one actor: those of its type, or some of its own.
-#[derive(Debug, Clone)]
-pub(crate) enum Settings {
-    OfType(&'static ActorOptions),
-    Own(Arc<ActorOptions>),
+/// The settings of one actor: those of its type, unless it has some of its own.
+#[derive(Debug)]
+pub(crate) struct Settings<A> {
+    own: Option<Arc<ActorOptions>>,
+    of_type: PhantomData<fn() -> A>,
 }
 
-impl Settings {
-    pub(crate) fn get(&self) -> &ActorOptions {
-        match self {
-            Self::OfType(options) => options,
-            Self::Own(options) => options,
-        }
+impl<A: Actor> Settings<A> {
+    fn of_type() -> Self {
+        Self { own: None, of_type: PhantomData }
     }
 
-    /// Settings that differ from those of the type.
+    pub(crate) fn get(&self) -> &ActorOptions {
+        self.own.as_deref().unwrap_or(const { &A::OPTIONS })
+    }
+
+    /// Makes them differ from those of the type.
     pub(crate) fn adjust(&mut self, change: impl FnOnce(ActorOptions) -> ActorOptions) {
-        *self = Self::Own(Arc::new(change(*self.get())));
+        self.own = Some(Arc::new(change(*self.get())));
     }
 }
 
 impl<A: Actor> SpawnOptions<A> {
     pub(crate) fn new() -> Self {
-        Self {
-            name: None,
-            options: Settings::OfType(const { &A::OPTIONS }),
-            prologue: None,
-            stops_unreferenced: false,
-        }
+        Self { name: None, options: Settings::of_type(), prologue: None, stops_unreferenced: false }
     }
 }
 

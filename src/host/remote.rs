@@ -19,6 +19,7 @@ use super::{
     letters::Letters,
     local::{arrive_local, wake_local},
     observer::ObserverSlot,
+    tenants::put_at,
 };
 use crate::{actor::Core, time::Timer};
 
@@ -151,12 +152,7 @@ impl HostShared {
 
     /// Notes who lives in a slot.
     pub(crate) fn move_in(&self, slot: Slot, resident: Arc<dyn Resident>) {
-        let at = slot.0 as usize;
-        let mut residents = self.residents.lock();
-        if residents.len() <= at {
-            residents.resize_with(at + 1, || None);
-        }
-        residents[at] = Some(resident);
+        put_at(&mut self.residents.lock(), slot.0 as usize, resident);
     }
 
     pub(super) fn left(&self, slot: Option<Slot>) {

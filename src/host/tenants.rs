@@ -40,12 +40,7 @@ impl Local {
             queue.join(slot, group.as_ref());
             queue.push(slot);
         }
-        let at = slot.0 as usize;
-        let mut tenants = self.tenants.borrow_mut();
-        if tenants.len() <= at {
-            tenants.resize_with(at + 1, || None);
-        }
-        tenants[at] = Some(tenant);
+        put_at(&mut self.tenants.borrow_mut(), slot.0 as usize, tenant);
         true
     }
 
@@ -121,4 +116,16 @@ impl Local {
             core.blocked(Duration::from_nanos(own));
         }
     }
+}
+
+/// Puts something into its place. Grows by a quarter where a vector would double: an idle actor is
+/// to be cheap, and these hold a place for each.
+pub(super) fn put_at<T>(places: &mut Vec<Option<T>>, at: usize, value: T) {
+    if places.len() <= at {
+        if places.capacity() <= at {
+            places.reserve_exact((at + 1 - places.len()).max(places.len() / 4).max(64));
+        }
+        places.resize_with(at + 1, || None);
+    }
+    places[at] = Some(value);
 }

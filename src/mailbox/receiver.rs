@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use super::{Mailbox, mutant, wake_all};
 
 /// How many messages are popped before room is published again.
-const PUBLISH_EVERY: usize = 32;
+const PUBLISH_EVERY: u32 = 32;
 
 /// The owner's side of a mailbox: the batch in hand.
 ///
@@ -12,8 +12,8 @@ const PUBLISH_EVERY: usize = 32;
 pub(crate) struct Receiver<T> {
     batch: VecDeque<T>,
     /// How many the others believe to be in hand.
-    published: usize,
-    since_published: usize,
+    published: u32,
+    since_published: u32,
 }
 
 impl<T> Receiver<T> {
@@ -37,9 +37,10 @@ impl<T> Receiver<T> {
     #[cold]
     fn publish(&mut self, mailbox: &Mailbox<T>) {
         self.since_published = 0;
-        let finished = self.published - self.batch.len();
-        self.published = self.batch.len();
-        if mailbox.in_hand.release(finished) {
+        let left = self.count();
+        let finished = self.published - left;
+        self.published = left;
+        if mailbox.in_hand.release(finished as usize) {
             self.grant(mailbox);
         }
     }
@@ -58,7 +59,7 @@ impl<T> Receiver<T> {
         debug_assert!(self.batch.is_empty(), "nothing is left in hand");
         self.since_published = 0;
         let finished = std::mem::take(&mut self.published);
-        if mailbox.in_hand.release(finished) {
+        if mailbox.in_hand.release(finished as usize) {
             self.grant(mailbox);
         }
     }
@@ -67,6 +68,10 @@ impl<T> Receiver<T> {
     fn grant(&self, mailbox: &Mailbox<T>) {
         let wakers = mailbox.grant(&mut mailbox.queue.lock());
         wake_all(wakers);
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.batch.len()).expect("a mailbox holds at most 2^20 messages")
     }
 
     /// Whether the batch is worked off.
@@ -83,12 +88,12 @@ impl<T> Receiver<T> {
         self.since_published = 0;
         let mut queue = mailbox.queue.lock();
         let found = queue.swap_out(&mut self.batch);
-        self.published = self.batch.len();
+        self.published = self.count();
         if mutant("mailbox: the batch is counted too late") {
             drop(queue);
             queue = mailbox.queue.lock();
         }
-        mailbox.in_hand.set(self.published);
+        mailbox.in_hand.set(self.batch.len());
         if mutant("mailbox: parked outside the critical section") {
             drop(queue);
             queue = mailbox.queue.lock();
