@@ -118,11 +118,12 @@ impl System {
 
     /// Says once per type which of its settings have no effect yet.
     pub(super) fn report_settings<A: Actor>(&self) {
-        let (cpu, breaker) = (A::OPTIONS.cpu.is_some(), A::OPTIONS.breaker.is_some());
+        let cap = A::OPTIONS.cpu.is_some_and(|cpu| cpu.cap.is_some());
+        let (cpu, breaker) = (cap, A::OPTIONS.breaker.is_some());
         if (cpu || breaker) && self.0.reported.lock().insert(A::NAME) {
             let settings = match (cpu, breaker) {
-                (true, true) => "`cpu(..)` and `breaker(..)` are",
-                (true, false) => "`cpu(..)` is",
+                (true, true) => "`cpu(cap)` and `breaker(..)` are",
+                (true, false) => "`cpu(cap)` is",
                 _ => "`breaker(..)` is",
             };
             tracing::warn!(actor = A::NAME, "{settings} checked and stored, without effect yet");
