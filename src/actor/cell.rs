@@ -139,8 +139,13 @@ pin_project_lite::pin_project! {
     impl<A: Actor, F, M, L> PinnedDrop for Cell<A, F, M, L> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            // What is in hand goes back to the mailbox first.
-            this.life.set(None);
+            // What is in hand goes back to the mailbox first. The actor is user code: one that
+            // panics while it is dropped ends all the same, and whoever waits is told.
+            if catch_unwind(AssertUnwindSafe(|| this.life.set(None))).is_err() {
+                tracing::error!(
+                    actor = this.shared.name(), "an actor panicked while it was dropped"
+                );
+            }
             if let Some(beside) = this.rare.as_ref().and_then(|rare| rare.beside.as_ref()) {
                 beside.tasks.clear();
             }

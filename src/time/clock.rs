@@ -1,6 +1,9 @@
 use std::{
     fmt,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,7 +17,8 @@ const STANDING: u64 = 0;
 /// Ticks without a look after which the coarse clock stops, so that an idle process sleeps.
 const IDLE_TICKS: u32 = 100;
 
-/// Nanoseconds since the clock was made, from one, in two qualities.
+/// Nanoseconds since the first clock of the process was made, from one, in two qualities. All clocks
+/// of a process count from there: an actor may wait for one of another system.
 ///
 /// [`now`](Self::now) reads the processor's counter (some 10 ns). [`coarse`](Self::coarse) reads a
 /// word that a task on the I/O thread sets every [`TICK`] (some 1 ns): it is late by up to a tick,
@@ -31,7 +35,12 @@ pub(crate) struct Clock {
 
 enum Source {
     /// The processor's counter.
-    Counter { clock: quanta::Clock, start: quanta::Instant },
+    Counter {
+        clock: quanta::Clock,
+        start: quanta::Instant,
+        /// How long after the first clock it was made.
+        offset: u64,
+    },
     /// Tokio's clock, which tests pause and move. Every reading is exact.
     Tokio { start: Instant, real: std::time::Instant },
 }
@@ -41,12 +50,14 @@ impl Clock {
     pub(crate) fn new() -> Self {
         let clock = quanta::Clock::new();
         let start = clock.now();
-        Self::from_source(Source::Counter { clock, start })
+        let offset = nanoseconds(base().elapsed());
+        Self::from_source(Source::Counter { clock, start, offset })
     }
 
     /// A clock that goes with tokio's.
     pub(crate) fn of_tokio() -> Self {
-        Self::from_source(Source::Tokio { start: Instant::now(), real: std::time::Instant::now() })
+        let real = base();
+        Self::from_source(Source::Tokio { start: Instant::from_std(real), real })
     }
 
     fn from_source(source: Source) -> Self {
@@ -62,10 +73,12 @@ impl Clock {
     #[inline]
     pub(crate) fn now(&self) -> u64 {
         let elapsed = match &self.source {
-            Source::Counter { clock, start } => clock.now().duration_since(*start),
-            Source::Tokio { start, .. } => start.elapsed(),
+            Source::Counter { clock, start, offset } => {
+                nanoseconds(clock.now().duration_since(*start)) + offset
+            }
+            Source::Tokio { start, .. } => nanoseconds(start.elapsed()),
         };
-        nanoseconds(elapsed) + 1
+        elapsed + 1
     }
 
     /// The time, late by up to a tick.
@@ -141,6 +154,12 @@ impl Clock {
     }
 }
 
+/// When the first clock of the process was made.
+fn base() -> std::time::Instant {
+    static BASE: OnceLock<std::time::Instant> = OnceLock::new();
+    *BASE.get_or_init(std::time::Instant::now)
+}
+
 /// As many nanoseconds as fit; 584 years do.
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2)
@@ -152,5 +171,22 @@ impl fmt::Debug for Source {
             Self::Counter { .. } => "Counter",
             Self::Tokio { .. } => "Tokio",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_clocks_of_a_process_tell_the_same_time() {
+        let first = Clock::new();
+        std::thread::sleep(Duration::from_millis(30));
+        // A calibration is not exact; clocks with starts of their own would be far apart.
+        let slack = 2_000_000;
+        for other in [Clock::new(), Clock::of_tokio()] {
+            let (before, between, after) = (first.now(), other.now(), first.now());
+            assert!(before < between + slack && between < after + slack);
+        }
     }
 }

@@ -10,7 +10,8 @@ const EXACT_BELOW: Duration = Duration::from_millis(100);
 /// Registrations that a thread keeps for whoever waits next.
 const KEPT: usize = 64;
 
-/// How long one future waits. Passes at its time or up to some milliseconds later, never before.
+/// How long one future waits. Passes at its time or up to some milliseconds later; earlier only by as
+/// long as the I/O thread, which moves the coarse clock, was held up when the waiting began.
 ///
 /// Waiting costs little when the same task waits again and again, which is what asks do: a task's
 /// place in the timer is not given up when the waiting ends but kept on the thread, and fits every

@@ -77,3 +77,38 @@ fn a_panic_amid_tells_from_another_thread_costs_one_of_them() {
         system.shutdown().await.expect("in order");
     });
 }
+
+/// Panics when it is dropped.
+#[derive(Actor)]
+struct Fragile;
+
+#[handlers]
+impl Fragile {
+    #[handle]
+    async fn item(&mut self, _: Item) -> usize {
+        std::future::pending().await
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "it breaks");
+    }
+}
+
+#[tokio::test]
+async fn an_actor_that_panics_while_its_system_drops_it_ends_all_the_same() {
+    let system = System::builder().arbiters(1).start().await.expect("it starts");
+    let fragile = system.spawn(|| Fragile).expect("it is up");
+    let asks = join_all((0..3).map(|n| fragile.ask(Item(n)).timeout(Duration::from_secs(60))));
+    let abort = async {
+        fragile.started().await.expect("it starts");
+        system.abort().await;
+    };
+    let (answers, ()) =
+        tokio::time::timeout(Duration::from_secs(30), futures_util::future::join(asks, abort))
+            .await
+            .expect("all are told, long before their deadlines");
+    assert!(answers.iter().all(Result::is_err));
+    assert_eq!(fragile.stopped().await.expect("a local actor"), StopReason::Shutdown);
+}
