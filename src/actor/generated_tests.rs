@@ -11,15 +11,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{SpawnOptions, spawn_on};
+use super::{SpawnOptions, spawn_on, tests::with_host};
 use crate::{
-    __private::Access,
-    ActorOptions, Overflow, RestartWhen,
-    address::Addr,
-    bus::codec::Codec,
-    host::{HostOptions, HostShared, HostTask},
+    __private::Access, ActorOptions, Overflow, RestartWhen, address::Addr, bus::codec::Codec,
     prelude::*,
-    time::{Clock, Timer},
 };
 
 #[derive(Message, Serialize, Deserialize, Debug)]
@@ -145,24 +140,13 @@ impl Counter {
 }
 
 fn with_counter(test: impl AsyncFnOnce(Addr<Counter>, Arc<AtomicBool>)) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    let local = tokio::task::LocalSet::new();
-    runtime.block_on(local.run_until(async {
-        let timer = Timer::new(tokio::runtime::Handle::current(), Clock::of_tokio());
-        let host = HostShared::new(timer, HostOptions { index: 0, spin: false });
-        let task = tokio::task::spawn_local(HostTask::new(host.clone()));
+    with_host(async |host| {
         let ended = Arc::new(AtomicBool::new(false));
         let shared = ended.clone();
         let factory = move || Counter { ended: shared.clone(), ..Counter::default() };
         let counter = spawn_on(&host, factory, SpawnOptions::new());
         test(counter, ended).await;
-        host.close();
-        task.await.expect("the host ends in order");
-    }));
+    });
 }
 
 #[test]

@@ -179,7 +179,7 @@ impl Message for &'static str {
 }
 
 /// Runs a test with a host on its own thread and a paused clock.
-fn with_host(test: impl AsyncFnOnce(Arc<HostShared>)) {
+pub(super) fn with_host(test: impl AsyncFnOnce(Arc<HostShared>)) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

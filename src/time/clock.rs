@@ -17,7 +17,7 @@ const STANDING: u64 = 0;
 /// Ticks without a look after which the coarse clock stops, so that an idle process sleeps.
 const IDLE_TICKS: u32 = 100;
 
-/// Nanoseconds since the first clock of the process was made, from one, in two qualities. All clocks
+/// Nanoseconds since an hour before the first clock of the process was made, in two qualities. All clocks
 /// of a process count from there: an actor may wait for one of another system.
 ///
 /// [`now`](Self::now) reads the processor's counter (some 10 ns). [`coarse`](Self::coarse) reads a
@@ -76,9 +76,14 @@ impl Clock {
             Source::Counter { clock, start, offset } => {
                 nanoseconds(clock.now().duration_since(*start)) + offset
             }
-            Source::Tokio { start, .. } => nanoseconds(start.elapsed()),
+            Source::Tokio { start, .. } => {
+                let now = Instant::now();
+                // A clock that stands may stand at a time before the first clock was made.
+                return AHEAD + nanoseconds(now.saturating_duration_since(*start))
+                    - nanoseconds(start.saturating_duration_since(now)).min(AHEAD - 1);
+            }
         };
-        elapsed + 1
+        AHEAD + elapsed
     }
 
     /// The time, late by up to a tick.
@@ -153,6 +158,9 @@ impl Clock {
         self.wanted.notify_one();
     }
 }
+
+/// What all clocks are ahead of their start: an hour, so that none reads zero.
+const AHEAD: u64 = 3_600_000_000_000;
 
 /// When the first clock of the process was made.
 fn base() -> std::time::Instant {

@@ -1,8 +1,6 @@
 use crate::{
-    actor::{SpawnOptions, spawn_on},
-    host::{HostOptions, HostShared, HostTask},
+    actor::{SpawnOptions, spawn_on, tests::with_host},
     prelude::*,
-    time::{Clock, Timer},
 };
 
 #[derive(Message)]
@@ -33,21 +31,10 @@ impl Mortal {
 }
 
 fn with_two(test: impl AsyncFnOnce(Addr<Mortal>, Addr<Mortal>)) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    let local = tokio::task::LocalSet::new();
-    runtime.block_on(local.run_until(async {
-        let timer = Timer::new(tokio::runtime::Handle::current(), Clock::of_tokio());
-        let host = HostShared::new(timer, HostOptions { index: 0, spin: false });
-        let task = tokio::task::spawn_local(HostTask::new(host.clone()));
+    with_host(async |host| {
         let spawn = || spawn_on(&host, || Mortal, SpawnOptions::new());
         test(spawn(), spawn()).await;
-        host.close();
-        task.await.expect("the host ends in order");
-    }));
+    });
 }
 
 /// How many watch an actor and are linked to it.

@@ -2,8 +2,6 @@
 //! not keep it for longer than they must.
 
 use std::{
-    collections::BTreeMap,
-    fmt::Debug,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -13,78 +11,12 @@ use std::{
 };
 
 use callboard::prelude::*;
-use parking_lot::Mutex;
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-    subscriber::{DefaultGuard, set_default},
+use tracing::subscriber::{DefaultGuard, set_default};
+
+use crate::{
+    events::Log,
+    threads::{eventually, on_threads},
 };
-
-use crate::threads::{eventually, on_threads};
-
-/// An event: its level, and its fields as they are shown.
-#[derive(Debug, Clone)]
-struct Line {
-    level: Level,
-    fields: BTreeMap<&'static str, String>,
-}
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.fields.insert(field.name(), format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.fields.insert(field.name(), value.to_owned());
-    }
-}
-
-/// Keeps the events of a thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<Line>>>);
-
-impl Log {
-    /// Which messages are said to have blocked the actor's thread.
-    fn named(&self) -> Vec<String> {
-        let lines = self.0.lock();
-        let blocked = lines.iter().filter(|line| line.fields.contains_key("took"));
-        blocked
-            .map(|Line { level, fields }| {
-                assert_eq!((*level, fields["actor"].as_str()), (Level::WARN, "mason"));
-                fields["handling"].clone()
-            })
-            .collect()
-    }
-
-    fn count(&self, message: &str) -> usize {
-        self.named().iter().filter(|named| *named == message).count()
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line { level: *event.metadata().level(), fields: BTreeMap::new() };
-        event.record(&mut line);
-        self.0.lock().push(line);
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
 
 /// Blocks the thread.
 #[derive(Message)]
@@ -170,7 +102,7 @@ fn said(send: fn(&Addr<Mason>)) -> (Log, u32) {
         held = mason.inspect().map_or(0, |report| report.long_polls);
         Ok(())
     });
-    assert_eq!(log.named().len(), held as usize, "what is counted is said");
+    assert_eq!(log.named("mason").len(), held as usize, "what is counted is said");
     (log, held)
 }
 
@@ -182,7 +114,7 @@ fn a_plain_handler_that_blocks_is_named_once_whatever_follows_it() {
             mason.try_tell(Quick).expect("there is room");
         }
     });
-    assert_eq!(log.count("Block"), 1, "{:?}", log.named());
+    assert_eq!(log.count("mason", "Block"), 1, "{:?}", log.named("mason"));
 }
 
 #[test]
@@ -193,7 +125,7 @@ fn each_block_is_named() {
             mason.try_tell(Quick).expect("there is room");
         }
     });
-    assert_eq!(log.count("Block"), 3, "{:?}", log.named());
+    assert_eq!(log.count("mason", "Block"), 3, "{:?}", log.named("mason"));
 }
 
 #[test]
@@ -202,7 +134,7 @@ fn an_async_handler_that_blocks_is_named_once() {
         mason.try_tell(BlockAmid).expect("there is room");
         mason.try_tell(Quick).expect("there is room");
     });
-    assert_eq!(log.count("BlockAmid"), 1, "{:?}", log.named());
+    assert_eq!(log.count("mason", "BlockAmid"), 1, "{:?}", log.named("mason"));
 }
 
 #[test]
@@ -211,7 +143,7 @@ fn an_async_handler_that_blocks_before_it_ends_is_named_once_whatever_follows_it
         mason.try_tell(BlockAtLast).expect("there is room");
         mason.try_tell(Quick).expect("there is room");
     });
-    assert_eq!(log.count("BlockAtLast"), 1, "{:?}", log.named());
+    assert_eq!(log.count("mason", "BlockAtLast"), 1, "{:?}", log.named("mason"));
 }
 
 #[test]
@@ -220,7 +152,7 @@ fn a_handler_that_awaits_is_not_named() {
         mason.try_tell(Nap).expect("there is room");
         mason.try_tell(Quick).expect("there is room");
     });
-    assert_eq!(log.count("Nap"), 0, "{:?}", log.named());
+    assert_eq!(log.count("mason", "Nap"), 0, "{:?}", log.named("mason"));
 }
 
 #[test]
@@ -240,7 +172,7 @@ fn a_factory_that_blocks_is_named_as_the_start() {
         eventually("the thread sleeps", || system.inspect().hosts[0].parked);
         Ok(())
     });
-    assert_eq!(log.count("started"), 1, "{:?}", log.named());
+    assert_eq!(log.count("mason", "started"), 1, "{:?}", log.named("mason"));
 }
 
 /// Works for some milliseconds on each message, of which there is always another.

@@ -8,6 +8,7 @@ mod carried;
 mod contract;
 mod crowding;
 mod cycles;
+mod events;
 mod fairness;
 mod flavours;
 mod inspecting;

@@ -1,68 +1,10 @@
 //! A handler that blocks its thread is named in the log.
 
-use std::{collections::BTreeMap, fmt::Debug, sync::Arc, thread, time::Duration as StdDuration};
+use std::{thread, time::Duration as StdDuration};
 
 use callboard::prelude::*;
-use parking_lot::Mutex;
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
 
-/// An event: its level, and its fields as they are shown.
-#[derive(Debug, Clone)]
-struct Line {
-    level: Level,
-    fields: BTreeMap<&'static str, String>,
-}
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.fields.insert(field.name(), format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.fields.insert(field.name(), value.to_owned());
-    }
-}
-
-/// Keeps the events of this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<Line>>>);
-
-impl Log {
-    /// Warnings that say how long something took.
-    fn long(&self) -> Vec<Line> {
-        let lines = self.0.lock();
-        let long = |line: &&Line| line.level == Level::WARN && line.fields.contains_key("took");
-        lines.iter().filter(long).cloned().collect()
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line { level: *event.metadata().level(), fields: BTreeMap::new() };
-        event.record(&mut line);
-        self.0.lock().push(line);
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
+use crate::events::{Line, Log};
 
 /// Blocks the thread: real time, whatever the clock of the test says.
 #[derive(Message)]
