@@ -3,11 +3,11 @@
 use std::{
     any::Any,
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     address::Addr,
     error::BoxError,
+    host::Polled,
     supervision::{Backoff, Intensity},
 };
 
@@ -57,7 +58,8 @@ impl<A: Actor, F> Newcomer<A, F> {
         let rare =
             prologue.map(|prologue| Box::new(Rare { prologue: Some(prologue), ..Rare::default() }));
         let shared = self.shared.clone();
-        Cell { shared, options, factory, make, life: None, rare, is_first: true }
+        let waker = shared.clone().into();
+        Cell { shared, options, factory, make, life: None, waker, rare, is_first: true }
     }
 }
 
@@ -70,7 +72,7 @@ impl<A: Actor, F> Drop for Newcomer<A, F> {
 }
 
 /// What a poll of an incarnation gave, or its panic.
-type Polled = Result<Poll<Result<(), BoxError>>, Box<dyn Any + Send>>;
+type LifePolled = Result<Poll<Result<(), BoxError>>, Box<dyn Any + Send>>;
 
 /// How an incarnation ended.
 enum Ended {
@@ -132,6 +134,7 @@ pin_project_lite::pin_project! {
         make: M,
         #[pin]
         life: Option<L>,
+        waker: Waker,
         rare: Option<Box<Rare<A>>>,
         is_first: bool,
     }
@@ -163,27 +166,33 @@ fn reason_of_drop<I: Send + 'static>(shared: &Shared<I>) -> StopReason {
     shared.core.control.request().map_or(StopReason::Shutdown, |request| request.reason)
 }
 
-impl<A, F, M, L> Future for Cell<A, F, M, L>
+impl<A, F, M, L> Polled for Cell<A, F, M, L>
 where
     A: Actor,
     F: Fn() -> A,
     M: Fn(Arc<Shared<A::Inbox>>, A, Option<Rc<Beside<A::Inbox>>>) -> L,
     L: Future<Output = Result<(), BoxError>>,
 {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>) -> Poll<()> {
         let this = self.as_mut().project();
         if !this.shared.core.control.is_signalled()
             && this.rare.is_none()
             && let Some(life) = this.life.as_pin_mut()
         {
-            return match catch_unwind(AssertUnwindSafe(|| life.poll(cx))) {
-                Ok(Poll::Pending) if !self.shared.core.control.is_signalled() => Poll::Pending,
-                polled => self.poll_on(Some(polled), cx),
-            };
+            let polled = life.poll(&mut Context::from_waker(this.waker));
+            if polled.is_pending() && !this.shared.core.control.is_signalled() {
+                return Poll::Pending;
+            }
+            return self.poll_on(Some(Ok(polled)));
         }
-        self.poll_on(None, cx)
+        self.poll_on(None)
+    }
+
+    fn poll_after_panic(self: Pin<&mut Self>, panic: Box<dyn Any + Send>) -> Poll<()> {
+        if self.life.is_none() {
+            resume_unwind(panic);
+        }
+        self.poll_on(Some(Err(panic)))
     }
 }
 
@@ -198,13 +207,10 @@ where
     /// polled already).
     #[cold]
     #[inline(never)]
-    fn poll_on(
-        mut self: Pin<&mut Self>,
-        mut polled: Option<Polled>,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
+    fn poll_on(mut self: Pin<&mut Self>, mut polled: Option<LifePolled>) -> Poll<()> {
         loop {
             let mut this = self.as_mut().project();
+            let cx = &mut Context::from_waker(this.waker);
             if polled.is_none()
                 && let Some(request) = this.shared.core.control.take_signal()
             {
@@ -253,7 +259,7 @@ where
                     }
                     self.as_mut().after(ended)
                 }
-                None => ready!(self.as_mut().poll_idle(cx)),
+                None => ready!(self.as_mut().poll_idle()),
             };
             if let Some(reason) = self.as_mut().take(step) {
                 self.as_mut().project().rare.get_or_insert_default().reason = Some(reason);
@@ -300,8 +306,9 @@ where
     }
 
     /// What to do while no incarnation runs.
-    fn poll_idle(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Step> {
+    fn poll_idle(mut self: Pin<&mut Self>) -> Poll<Step> {
         let this = self.as_mut().project();
+        let cx = &mut Context::from_waker(this.waker);
         let shared = this.shared.clone();
         let Some(rare) = this.rare.as_mut() else { return Poll::Ready(Step::Start) };
         if let Some(prologue) = rare.prologue.take() {

@@ -67,11 +67,8 @@ where
         let shared = newcomer.shared().clone();
         shared.core.settle_in(slot);
         shared.host().move_in(slot, shared.clone());
-        let tenant = Tenant {
-            waker: shared.clone().into(),
-            resident: Some(shared),
-            future: Box::pin(newcomer.settle(incarnation::<A>)),
-        };
+        let tenant =
+            Tenant { resident: shared, life: Some(Box::pin(newcomer.settle(incarnation::<A>))) };
         Arriving { tenant, group }
     });
     if !is_hosted {

@@ -2,6 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     task::{Context, Poll, Waker},
 };
@@ -48,14 +49,20 @@ impl Local {
         self.depth.set(depth + 1);
         let clock = self.shared.timer().clock();
         let before = clock.watch();
-        let has_polled = if self.current_waker.get() == 0 {
+        let is_in_task = self.current.get().waker == 0;
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            if !is_in_task {
+                return self.poll_tenant(slot);
+            }
             // In a task of the arbiter: what the actor awaits is not on that task's budget.
             let mut poll = pin!(unconstrained(poll_fn(|_| Poll::Ready(self.poll_tenant(slot)))));
             let polled = poll.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             polled == Poll::Ready(true)
-        } else {
-            self.poll_tenant(slot)
-        };
+        }));
+        let has_polled = polled.unwrap_or_else(|panic| {
+            self.after_panic(slot, panic);
+            true
+        });
         self.depth.set(depth);
         let took = clock.watch().saturating_sub(before);
         if took > 0 {
@@ -69,10 +76,9 @@ impl Local {
     fn charge_direct(&self, slot: Slot, took: u64) {
         self.charge(slot, took);
         // It was not who waited for it that used this time.
-        let outer = self.current.take();
-        if let Some(outer) = &outer {
-            outer.core().lend(took);
+        let tenants = self.tenants.borrow();
+        if let Some(Some(outer)) = tenants.get(self.current.get().slot.0 as usize) {
+            outer.resident.core().lend(took);
         }
-        self.current.set(outer);
     }
 }

@@ -25,9 +25,23 @@ pub(super) struct Local {
     pub(super) is_due: Cell<bool>,
     pub(super) task: RefCell<Waker>,
     /// Who is being polled, for the time of its poll.
-    pub(super) current: Cell<Option<Arc<dyn Resident>>>,
-    /// What identifies its waker.
-    pub(super) current_waker: Cell<usize>,
+    pub(super) current: Cell<Current>,
+    /// Up to when CPU time was charged, on the coarse clock.
+    pub(super) charged_to: Cell<u64>,
+    /// The same on the exact clock, where shares are counted; zero where nobody looked.
+    pub(super) shared_to: Cell<u64>,
+}
+
+/// Who is being polled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Current {
+    pub(super) slot: Slot,
+    /// What its waker points to; zero for nobody.
+    pub(super) waker: usize,
+}
+
+impl Current {
+    pub(super) const NOBODY: Self = Self { slot: Slot(u32::MAX), waker: 0 };
 }
 
 #[derive(Debug, Default)]
@@ -55,8 +69,9 @@ impl Local {
             depth: Cell::new(0),
             is_due: Cell::new(true),
             task: RefCell::new(Waker::noop().clone()),
-            current: Cell::new(None),
-            current_waker: Cell::new(0),
+            current: Cell::new(Current::NOBODY),
+            charged_to: Cell::new(0),
+            shared_to: Cell::new(0),
         });
         HOSTS.with(|hosts| hosts.borrow_mut().push(local.clone()));
         local
@@ -150,11 +165,10 @@ fn with_polled<R>(
 ) -> Option<R> {
     let found = HOSTS.try_with(|hosts| {
         let hosts = hosts.try_borrow().ok()?;
-        let local = hosts.iter().find(|local| is_it(local.current_waker.get()))?;
-        let resident = local.current.take()?;
-        let outcome = with(&*resident);
-        local.current.set(Some(resident));
-        Some(outcome)
+        let local = hosts.iter().find(|local| is_it(local.current.get().waker))?;
+        let tenants = local.tenants.borrow();
+        let tenant = tenants.get(local.current.get().slot.0 as usize)?.as_ref()?;
+        Some(with(&*tenant.resident))
     });
     found.ok().flatten()
 }

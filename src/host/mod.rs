@@ -1,8 +1,9 @@
 //! The host: one long-lived task per arbiter that polls the actors which live there.
 //!
 //! Owns the slots, the run queue with its groups, and the list of what comes from other threads.
-//! Does not know what an actor does: it polls futures, each with a waker of its own, and notes how
-//! long they took.
+//! Does not know what an actor does: it polls what has a waker of its own, notes how long that took,
+//! and lets whoever panicked go on where it was: one net is spread under a whole turn, not under
+//! each poll.
 //!
 //! A wake-up on the host's own thread goes to the run queue without lock or atomic; any other goes
 //! to a list under a mutex, behind a state of three values (running, parked, mail): whoever brings
@@ -24,7 +25,7 @@ pub(crate) use group::GroupKey;
 pub(crate) use local::{current, with_current};
 #[cfg(feature = "testing")]
 pub(crate) use observer::Observer;
-pub(crate) use remote::{Arriving, HostOptions, HostShared, Resident, Slot, Tenant};
+pub(crate) use remote::{Arriving, HostOptions, HostShared, Polled, Resident, Slot, Tenant};
 pub(crate) use task::HostTask;
 
 #[cfg(all(test, loom))]

@@ -2,13 +2,12 @@ use std::{
     any::Any,
     collections::BTreeMap,
     fmt,
-    future::Future,
     pin::Pin,
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    task::Waker,
+    task::Poll,
 };
 
 use parking_lot::Mutex;
@@ -27,12 +26,20 @@ use crate::{actor::Core, time::Timer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot(pub(crate) u32);
 
-/// A future that lives in a host, with the waker that names its slot.
+/// What a host polls: a future that has a waker of its own.
+pub(crate) trait Polled {
+    /// Goes on. Ready when it has ended.
+    fn poll(self: Pin<&mut Self>) -> Poll<()>;
+    /// Goes on after a poll that panicked. A panic of this call ends it.
+    fn poll_after_panic(self: Pin<&mut Self>, panic: Box<dyn Any + Send>) -> Poll<()>;
+}
+
+/// Who lives in a host.
 pub(crate) struct Tenant {
-    pub(crate) future: Pin<Box<dyn Future<Output = ()>>>,
-    pub(crate) waker: Waker,
     /// Taken out while it is polled.
-    pub(crate) resident: Option<Arc<dyn Resident>>,
+    pub(crate) life: Option<Pin<Box<dyn Polled>>>,
+    /// Its address is what the data of its waker points to.
+    pub(crate) resident: Arc<dyn Resident>,
 }
 
 /// A tenant that moves in, and with whom it shares CPU time.

@@ -1,6 +1,7 @@
 use std::{
+    cell::Cell,
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -23,10 +24,13 @@ pub(crate) struct HostTask {
     spin: Spin,
 }
 
+/// What comes after the polls of a turn.
 enum Next {
-    /// This one; whether CPU time has to be counted by group.
-    Poll(Slot, bool),
+    /// Nobody is due.
     Wait,
+    /// Another turn.
+    Turn,
+    /// The host is closed.
     Close,
 }
 
@@ -39,55 +43,71 @@ impl HostTask {
     fn turn(&mut self, local: &Local, cx: &mut Context<'_>) -> Poll<()> {
         let clock = local.shared.timer().clock();
         clock.look();
-        let start = clock.watch();
-        let (mut last, mut polls) = (start, 0);
-        // The exact time, where shares have to be counted; zero where nobody looked.
-        let mut exact = 0;
+        local.charged_to.set(clock.watch());
+        local.shared_to.set(0);
+        let polling = Cell::new(None);
+        // One net for the whole turn: a panic ends it.
+        let turn = catch_unwind(AssertUnwindSafe(|| self.polls(local, &polling)));
+        let next = turn.unwrap_or_else(|panic| {
+            let Some(slot) = polling.get() else { resume_unwind(panic) };
+            local.after_panic(slot, panic);
+            local.charge_poll(slot);
+            Next::Turn
+        });
+        match next {
+            Next::Wait => {
+                local.is_due.set(false);
+                Poll::Pending
+            }
+            Next::Turn => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Next::Close => Poll::Ready(()),
+        }
+    }
+
+    /// Polls whoever is due, for one turn at most.
+    fn polls(&mut self, local: &Local, polling: &Cell<Option<Slot>>) -> Next {
+        let start = local.charged_to.get();
+        let mut polls = 0;
         loop {
-            let (slot, has_shares) = match self.next(local) {
-                Next::Poll(slot, has_shares) => (slot, has_shares),
-                Next::Wait => {
-                    local.is_due.set(false);
-                    return Poll::Pending;
-                }
-                Next::Close => return Poll::Ready(()),
+            let slot = match self.next(local) {
+                Ok(slot) => slot,
+                Err(next) => return next,
             };
+            polling.set(Some(slot));
             local.direct_left.set(DIRECT_POLLS);
-            if has_shares {
-                poll_within_share(local, slot, &mut exact);
-            } else {
-                local.poll_tenant(slot);
-            }
-            let now = clock.watch();
-            if now != last {
-                local.charge(slot, now.saturating_sub(last));
-                last = now;
-            }
+            local.poll_tenant(slot);
+            let now = local.charge_poll(slot);
             polls += 1;
             if polls >= POLLS_PER_TURN || now.saturating_sub(start) >= TURN {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+                return Next::Turn;
             }
+            polling.set(None);
         }
     }
 
     /// Who is next; parks when there is nobody.
     #[inline]
-    fn next(&mut self, local: &Local) -> Next {
+    fn next(&mut self, local: &Local) -> Result<Slot, Next> {
         loop {
             if self.shared.letters.has_mail() && self.read_mail(local) {
-                return Next::Close;
+                return Err(Next::Close);
             }
             let mut queue = local.queue.borrow_mut();
             if let Some(slot) = queue.pop() {
-                return Next::Poll(slot, queue.has_groups());
+                if queue.has_groups() && local.shared_to.get() == 0 {
+                    local.shared_to.set(self.shared.timer().clock().now());
+                }
+                return Ok(slot);
             }
             drop(queue);
             let shared = &self.shared;
             if !self.spin.find(shared.timer().clock(), || shared.letters.has_mail())
                 && shared.letters.park()
             {
-                return Next::Wait;
+                return Err(Next::Wait);
             }
         }
     }
@@ -111,19 +131,6 @@ impl HostTask {
         self.mail = mail;
         closed
     }
-}
-
-/// Polls a tenant and counts what that takes for its group.
-#[cold]
-fn poll_within_share(local: &Local, slot: Slot, exact: &mut u64) {
-    let clock = local.shared.timer().clock();
-    if *exact == 0 {
-        *exact = clock.now();
-    }
-    local.poll_tenant(slot);
-    let now = clock.now();
-    local.queue.borrow_mut().charge(slot, now - *exact);
-    *exact = now;
 }
 
 impl Drop for HostTask {
