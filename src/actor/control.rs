@@ -42,7 +42,9 @@ pub(super) struct StopRequest {
 
 /// The lane past the mailbox: what is asked of an actor is seen at its next poll, also while a
 /// handler awaits.
+// In this order: see [`Core`](super::Core).
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Control {
     /// What the cell has to look at: bits of the constants below.
     signals: AtomicU8,

@@ -23,31 +23,33 @@ const NO_SLOT: u32 = u32::MAX;
 /// What is known of an actor besides its messages: who it is, where it lives, what it is doing.
 ///
 /// Whoever looks reads words that the actor's thread wrote: nobody waits for a busy actor.
+// In this order: what each message or poll needs comes first.
+#[repr(C)]
 pub(crate) struct Core {
+    host: Arc<HostShared>,
+    slot: AtomicU32,
+    /// Hash of the name of what is in hand; zero for nothing.
+    in_hand: AtomicU32,
+    handled: AtomicU64,
+    /// Since when it is in hand: the coarse clock at the last look.
+    since: AtomicU64,
+    pub(super) control: Control,
+    pub(crate) waits: Waits,
+    /// When the timer wakes it at the latest, on the clock of its host; zero when nobody asked.
+    alarm: AtomicU64,
     id: ActorId,
     kind: &'static Kind,
     name: Option<Box<str>>,
-    host: Arc<HostShared>,
-    slot: AtomicU32,
-    pub(super) control: Control,
-    pub(crate) waits: Waits,
-    /// Hash of the name of what is in hand; zero for nothing.
-    in_hand: AtomicU32,
-    restarts: AtomicU32,
-    /// Since when it is in hand: the coarse clock at the last look.
-    since: AtomicU64,
-    handled: AtomicU64,
     /// CPU time in nanoseconds, in the mean.
     cpu: AtomicU64,
     /// What of the poll under way was the time of others, whose answers it waited for.
     lent: AtomicU64,
+    restarts: AtomicU32,
     long_polls: AtomicU32,
-    /// A long poll was told by the loop that saw which message it was.
-    is_told: AtomicBool,
     /// How long it may work off what it accepted, and its `stopped` hook may run, in milliseconds.
     drain_ms: u32,
-    /// When the timer wakes it at the latest, on the clock of its host; zero when nobody asked.
-    alarm: AtomicU64,
+    /// A long poll was told by the loop that saw which message it was.
+    is_told: AtomicBool,
 }
 
 /// What all actors of a type have in common.

@@ -63,7 +63,7 @@ enum Next<I> {
     /// An async handler.
     Handle(I),
     /// A timer is due.
-    Tick(u16),
+    Tick(u64),
     /// The end.
     End,
 }
@@ -145,20 +145,15 @@ impl<I: Send + 'static> InHand<'_, I> {
         {
             return Poll::Ready(Next::Tick(index));
         }
-        // Whether the batch was swapped in in this very poll: whoever came since has woken us.
-        let mut is_fresh = false;
+        self.receiver.begin();
         while self.turn.left > 0 {
-            if self.receiver.is_empty() {
-                if is_fresh && phase == Phase::Run {
-                    self.receiver.finish(&shared.mailbox);
-                    return self.idle(ctx, phase, has_ticked, cx);
-                }
-                if !self.receiver.refill(&shared.mailbox) {
-                    return self.idle(ctx, phase, has_ticked, cx);
-                }
-                is_fresh = true;
+            if self.receiver.is_done() && phase == Phase::Run {
+                self.receiver.finish(&shared.mailbox);
+                return self.idle(ctx, phase, has_ticked, cx);
             }
-            let Some(inbox) = self.receiver.pop(&shared.mailbox) else { continue };
+            let Some(inbox) = self.receiver.next(&shared.mailbox) else {
+                return self.idle(ctx, phase, has_ticked, cx);
+            };
             let began = self.turn.count_one(clock);
             if let Some(inbox) = actor.__step(inbox, ctx) {
                 self.turn.timed_from = began;
@@ -203,7 +198,7 @@ impl<I: Send + 'static> InHand<'_, I> {
         ctx: &mut Ctx<A>,
         phase: Phase,
         cx: &mut Context<'_>,
-    ) -> Option<u16> {
+    ) -> Option<u64> {
         let index = ctx.ticks.as_mut().filter(|_| phase == Phase::Run)?.poll_due(cx)?;
         self.turn.has_ticked = true;
         self.turn.left = self.turn.left.saturating_sub(1);

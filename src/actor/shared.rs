@@ -17,6 +17,9 @@ use crate::{
 };
 
 /// An actor as its addresses see it: mailbox, control lane, waker and place in one allocation.
+// In this order: what its own thread writes for each message stands at one end, in one cache line or
+// two, and the mailbox, which is written by senders, at the other.
+#[repr(C)]
 pub(crate) struct Shared<I> {
     pub(crate) core: Core,
     pub(super) ties: Ties,
@@ -65,25 +68,31 @@ impl<I: Send + 'static> Shared<I> {
     /// Does what a push left to do outside the lock.
     #[inline]
     pub(crate) fn after_push(&self, pushed: Pushed<I>) {
-        if pushed.wake {
-            self.core.wake();
-        }
+        self.wake_if(pushed.wake);
         if !pushed.displaced.is_none() {
             self.displaced(pushed.displaced);
         }
     }
 
-    /// As [`after_push`](Self::after_push), for an asker that is about to look for the answer: an
-    /// actor of its own thread that was idle works on it at once.
+    /// Wakes it if the push said so.
     #[inline]
-    pub(crate) fn after_ask(&self, pushed: Pushed<I>) {
-        if pushed.wake
+    pub(crate) fn wake_if(&self, wake: bool) {
+        if wake {
+            self.core.wake();
+        }
+    }
+
+    /// As [`wake_if`](Self::wake_if), for an asker that is about to look for the answer: an actor of
+    /// its own thread that was idle works on it at once.
+    #[inline]
+    pub(crate) fn wake_for_asker(&self, wake: bool) {
+        if wake
             && let Some(slot) = self.core.slot()
             && host::poll_directly(self.core.host().id(), slot)
         {
             return;
         }
-        self.after_push(pushed);
+        self.wake_if(wake);
     }
 
     #[cold]

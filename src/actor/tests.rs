@@ -66,7 +66,7 @@ const _: () = {
     pub(super) enum CounterInbox {
         add(Packed<Add, { is_large::<Add>() }>),
         sleep(Packed<Sleep, { is_large::<Sleep>() }>),
-        __Tick(u16),
+        __Tick(u64),
         __Boxed(Box<dyn BoxedEnvelope<Counter>>),
         __Remote(Box<RemoteEnvelope<CounterInbox>>),
     }
@@ -122,7 +122,7 @@ const _: () = {
             CounterInbox::__Remote(envelope)
         }
 
-        fn __tick(index: u16) -> CounterInbox {
+        fn __tick(index: u64) -> CounterInbox {
             CounterInbox::__Tick(index)
         }
 

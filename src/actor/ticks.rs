@@ -29,7 +29,7 @@ impl Ticks {
     }
 
     /// The index of a row that is due.
-    pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> Option<u16> {
+    pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> Option<u64> {
         for (at, sleep) in self.due.iter_mut().enumerate() {
             if sleep.as_mut().poll(cx) == Poll::Ready(()) {
                 let every = self.rows[at].every;
@@ -44,7 +44,7 @@ impl Ticks {
                 if sleep.as_mut().poll(cx) == Poll::Ready(()) {
                     cx.waker().wake_by_ref();
                 }
-                return u16::try_from(at).ok();
+                return u64::try_from(at).ok();
             }
         }
         None

@@ -46,7 +46,7 @@ pub trait Handlers: Sized + 'static {
 
     /// Wraps the call of a timer.
     #[doc(hidden)]
-    fn __tick(index: u16) -> Self::Inbox;
+    fn __tick(index: u64) -> Self::Inbox;
 
     /// The `#[started]` hook.
     #[doc(hidden)]

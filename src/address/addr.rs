@@ -202,15 +202,34 @@ pub(super) fn try_push<I: Send + 'static, M: Message>(
     wrap: fn(Envelope<M>) -> I,
 ) -> Result<(), TellError<M>> {
     let size = message.size_bytes();
+    match shared.mailbox.room(size) {
+        Ok(room) => {
+            let inbox = wrap(Envelope { message, reply: ReplyTo::NOBODY });
+            shared.wake_if(room.put(|| shared.now(), inbox));
+            Ok(())
+        }
+        Err(refusal) => push_now(shared, message, wrap, size, refusal),
+    }
+}
+
+/// There was no room for it.
+#[cold]
+fn push_now<I: Send + 'static, M: Message>(
+    shared: &Shared<I>,
+    message: M,
+    wrap: fn(Envelope<M>) -> I,
+    size: usize,
+    refusal: Refusal,
+) -> Result<(), TellError<M>> {
     let mut message = Some(message);
-    let pushed = shared.mailbox.try_push_at(
-        size,
-        || shared.now(),
-        || {
-            let message = message.take().expect("a message is moved once");
-            wrap(Envelope { message, reply: ReplyTo::NOBODY })
-        },
-    );
+    let mut make = || {
+        let message = message.take().expect("a message is moved once");
+        wrap(Envelope { message, reply: ReplyTo::NOBODY })
+    };
+    let pushed = match refusal {
+        Refusal::Full => shared.mailbox.push_now(size, || shared.now(), &mut make),
+        refusal => Err(refusal),
+    };
     match pushed {
         Ok(pushed) => {
             shared.after_push(pushed);

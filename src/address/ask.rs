@@ -101,22 +101,30 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         self.asked_by = asker.transpose()?.unwrap_or(0);
         let size = self.message.as_ref().expect("an ask is polled until it is ready").size_bytes();
         let (asker, answer) = oneshot::async_channel();
-        let (message, wrap) = (&mut self.message, self.wrap);
-        let pushed = shared.mailbox.try_push_at(
-            size,
-            || shared.now(),
-            || {
-                let message = message.take().expect("a message is moved once");
-                wrap(Envelope { message, reply: ReplyTo::asker(asker) })
-            },
-        );
-        match pushed {
-            Ok(pushed) => {
-                shared.after_ask(pushed);
+        match shared.mailbox.room(size) {
+            Ok(room) => {
+                let message = self.message.take().expect("a message is moved once");
+                let inbox = (self.wrap)(Envelope { message, reply: ReplyTo::asker(asker) });
+                shared.wake_for_asker(room.put(|| shared.now(), inbox));
                 self.state = State::Sent(answer);
                 Ok(())
             }
-            Err(Refusal::Full) if !may_not_wait(shared, cx) => {
+            Err(Refusal::Full) if may_not_wait(shared, cx) => {
+                let (message, wrap) = (&mut self.message, self.wrap);
+                let pushed = shared.mailbox.push_now(
+                    size,
+                    || shared.now(),
+                    || {
+                        let message = message.take().expect("a message is moved once");
+                        wrap(Envelope { message, reply: ReplyTo::asker(asker) })
+                    },
+                );
+                let pushed = pushed.map_err(|refusal| refused(shared, refusal, size))?;
+                shared.after_push(pushed);
+                self.state = State::Sent(answer);
+                Ok(())
+            }
+            Err(Refusal::Full) => {
                 self.state = State::Waiting(None, size);
                 self.push_or_wait(shared, cx)
             }
@@ -135,8 +143,8 @@ impl<A: Handlers, M: Message> Ask<'_, A, M> {
         let size = *size;
         let (asker, answer) = oneshot::async_channel();
         let (message, wrap) = (&mut self.message, self.wrap);
-        let now = || shared.now();
-        let pushed = shared.mailbox.push_or_wait_at(size, ticket, cx.waker(), now, || {
+        let (waker, wake_owner, now) = (cx.waker(), || shared.core.wake(), || shared.now());
+        let pushed = shared.mailbox.push_or_wait_at(size, ticket, waker, wake_owner, now, || {
             let message = message.take().expect("a message is moved once");
             wrap(Envelope { message, reply: ReplyTo::asker(asker) })
         });

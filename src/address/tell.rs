@@ -85,7 +85,7 @@ impl<A: Handlers, M: Message> Tell<'_, A, M> {
     ) -> Poll<Result<(), TellError<M>>> {
         if let State::New = self.state {
             if may_not_wait(shared, cx) {
-                return self.refuse(refused(shared, Refusal::Full, size));
+                return self.push_now(shared, size);
             }
             let limit = Deadline::new();
             self.state = State::Waiting(Box::new(Waiting { ticket: None, size, limit }));
@@ -95,7 +95,9 @@ impl<A: Handlers, M: Message> Tell<'_, A, M> {
         };
         let (message, wrap) = (&mut self.message, self.wrap);
         let (ticket, now) = (&mut waiting.ticket, || shared.now());
-        let pushed = shared.mailbox.push_or_wait_at(size, ticket, cx.waker(), now, || {
+        let wake_owner = || shared.core.wake();
+        let waker = cx.waker();
+        let pushed = shared.mailbox.push_or_wait_at(size, ticket, waker, wake_owner, now, || {
             let message = message.take().expect("a message is moved once");
             wrap(Envelope { message, reply: ReplyTo::NOBODY })
         });
@@ -108,6 +110,30 @@ impl<A: Handlers, M: Message> Tell<'_, A, M> {
                 if !has_passed(&mut waiting.limit, shared.timer(), SEND_TIMEOUT, cx) =>
             {
                 Poll::Pending
+            }
+            Err(refusal) => self.refuse(refused(shared, refusal, size)),
+        }
+    }
+
+    /// Where it may not wait: the oldest messages go for it, or it is refused.
+    fn push_now(
+        &mut self,
+        shared: &Shared<A::Inbox>,
+        size: usize,
+    ) -> Poll<Result<(), TellError<M>>> {
+        let (message, wrap) = (&mut self.message, self.wrap);
+        let pushed = shared.mailbox.push_now(
+            size,
+            || shared.now(),
+            || {
+                let message = message.take().expect("a message is moved once");
+                wrap(Envelope { message, reply: ReplyTo::NOBODY })
+            },
+        );
+        match pushed {
+            Ok(pushed) => {
+                shared.after_push(pushed);
+                Poll::Ready(Ok(()))
             }
             Err(refusal) => self.refuse(refused(shared, refusal, size)),
         }
@@ -159,18 +185,11 @@ impl<A: Handlers, M: Message> Future for Tell<'_, A, M> {
             return this.wait(shared, size, cx);
         }
         let size = this.message.as_ref().expect("a tell is polled until it is ready").size_bytes();
-        let (message, wrap) = (&mut this.message, this.wrap);
-        let pushed = shared.mailbox.try_push_at(
-            size,
-            || shared.now(),
-            || {
-                let message = message.take().expect("a message is moved once");
-                wrap(Envelope { message, reply: ReplyTo::NOBODY })
-            },
-        );
-        match pushed {
-            Ok(pushed) => {
-                shared.after_push(pushed);
+        match shared.mailbox.room(size) {
+            Ok(room) => {
+                let message = this.message.take().expect("a message is moved once");
+                let inbox = (this.wrap)(Envelope { message, reply: ReplyTo::NOBODY });
+                shared.wake_if(room.put(|| shared.now(), inbox));
                 Poll::Ready(Ok(()))
             }
             Err(Refusal::Full) => this.wait(shared, size, cx),

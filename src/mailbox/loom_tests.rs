@@ -75,7 +75,10 @@ impl Stage {
         ticket: &mut Option<Ticket>,
         waker: &Waker,
     ) -> Result<(), Refusal> {
-        self.after(self.mailbox.push_or_wait(size, ticket, waker, || self.make(item)))
+        let wake_owner = || self.owner.0.notify();
+        let mailbox = &self.mailbox;
+        let make = || self.make(item);
+        self.after(mailbox.push_or_wait_at(size, ticket, waker, wake_owner, || 0, make))
     }
 
     /// Waits in line until the message is in, or refused for another reason than want of room.
@@ -98,13 +101,20 @@ impl Stage {
         item
     }
 
+    fn next(&self, receiver: &mut Receiver<u32>) -> Option<u32> {
+        let item = receiver.next(&self.mailbox);
+        if item.is_some() {
+            self.inside.fetch_sub(1, Ordering::Relaxed);
+        }
+        item
+    }
+
     /// As an owner: the next so many messages.
     fn receive(&self, receiver: &mut Receiver<u32>, count: usize) -> Vec<u32> {
         let mut items = Vec::new();
         while items.len() < count {
-            match self.pop(receiver) {
+            match self.next(receiver) {
                 Some(item) => items.push(item),
-                None if receiver.refill(&self.mailbox) => {}
                 None => self.owner.0.wait(),
             }
         }
@@ -116,18 +126,16 @@ impl Stage {
     /// As an owner that waits after each batch without another look.
     fn receive_by_wakes(&self, receiver: &mut Receiver<u32>, count: usize) -> Vec<u32> {
         let mut items = Vec::new();
-        let mut has_batch = false;
+        receiver.begin();
         while items.len() < count {
-            match self.pop(receiver) {
-                Some(item) => items.push(item),
-                None if has_batch => {
-                    receiver.finish(&self.mailbox);
-                    self.owner.0.wait();
-                    has_batch = false;
-                }
-                None if receiver.refill(&self.mailbox) => has_batch = true,
-                None => self.owner.0.wait(),
+            if receiver.is_done() {
+                receiver.finish(&self.mailbox);
+            } else if let Some(item) = self.next(receiver) {
+                items.push(item);
+                continue;
             }
+            self.owner.0.wait();
+            receiver.begin();
         }
         items
     }
@@ -381,6 +389,8 @@ finds! {
         "mailbox: parked outside the critical section" by no_message_sleeps_in_the_mailbox, super::ASLEEP;
     a_swap_that_does_not_park:
         "mailbox: not parked by a swap" by an_owner_need_not_look_again, super::ASLEEP;
+    a_joiner_that_does_not_wake_a_parked_owner:
+        "mailbox: no wake for a joiner" by an_owner_need_not_look_again, super::ASLEEP;
     a_close_that_wakes_nobody:
         "mailbox: close wakes nobody" by closing_wakes_all_and_loses_nothing, super::ASLEEP;
     a_batch_that_is_counted_too_late:

@@ -3,11 +3,12 @@
 //! Owns the queue, its capacity in messages and bytes, and the senders that wait for room. Does not
 //! know what a message is, nor how its owner is woken: it says when waking is due.
 //!
-//! The owner takes the whole queue in one swap and works it off without the lock. The swap sets
-//! `parked` in the same critical section, whether it found anything or not, so a sender that finds
-//! `parked` is the one that wakes: there is no other protocol, and an owner that has worked off its
-//! batch need not look again. [`InHand`] counts what the owner has taken and not
-//! finished; it may count too many for a while, never too few, so the capacity is never exceeded.
+//! The owner takes the whole queue in one swap and works it off without the lock; a single message
+//! it takes out as it is. This sets `parked` in the same critical section, whether it found anything
+//! or not, so a sender that finds `parked` is the one that wakes, and so is one that joins the line
+//! for room: there is no other protocol, and an owner that has worked off its batch need not look
+//! again. [`InHand`] counts what the owner has taken and not finished; it may count too many for a
+//! while, never too few, so the capacity is never exceeded.
 //!
 //! # Limits that change
 //! The limits in messages and in bytes may change at any time. Raising one lets those in who wait.
@@ -34,7 +35,7 @@ mod resize;
 mod wait;
 mod waiters;
 
-use std::{collections::VecDeque, ops::DerefMut, task::Waker, time::Instant};
+use std::{collections::VecDeque, task::Waker, time::Instant};
 
 use in_hand::InHand;
 pub(crate) use limits::MailboxLimits;
@@ -43,9 +44,11 @@ use queue::Queue;
 pub(crate) use receiver::Receiver;
 pub(crate) use waiters::Ticket;
 
-use crate::sync::{Mutex, mutant};
+use crate::sync::{Mutex, MutexGuard, mutant};
 
 /// Where senders put messages.
+// In this order: lock and queue begin together.
+#[repr(C)]
 pub(crate) struct Mailbox<T> {
     queue: Mutex<Queue<T>>,
     in_hand: InHand,
@@ -86,7 +89,6 @@ impl<T> Displaced<T> {
 }
 
 impl<T> Pushed<T> {
-    #[inline]
     fn new(wake: bool) -> Self {
         Self { wake, displaced: Displaced::None }
     }
@@ -97,22 +99,39 @@ impl<T> Mailbox<T> {
         Self { queue: Mutex::new(Queue::new(limits)), in_hand: InHand::new() }
     }
 
-    /// Without a clock.
+    /// Puts a message in if there is room; `make` runs only then.
     #[cfg(test)]
     pub(crate) fn try_push(
         &self,
         size: usize,
         make: impl FnOnce() -> T,
     ) -> Result<Pushed<T>, Refusal> {
-        self.try_push_at(size, || 0, make)
+        match self.room(size) {
+            Ok(room) => Ok(Pushed::new(room.put(|| 0, make()))),
+            Err(_) => self.push_now(size, || 0, make),
+        }
     }
 
-    /// Puts a message in if there is room; `make` runs only then, and `now`, a clock in nanoseconds,
-    /// only for a message that finds the queue empty.
+    /// Room for a message of this size, if there is any: the mailbox stays locked until it is used,
+    /// which is to be at once.
     ///
-    /// `size` was asked of the message before: no user code runs under the lock.
-    #[inline]
-    pub(crate) fn try_push_at(
+    /// The size was asked of the message before: no user code runs under the lock. The message is
+    /// moved only when there is room.
+    #[inline(always)]
+    pub(crate) fn room(&self, size: usize) -> Result<Room<'_, T>, Refusal> {
+        let queue = self.queue.lock();
+        if queue.closed {
+            return Err(Refusal::Closed);
+        }
+        if queue.admits(self.in_hand.count(), size) {
+            return Ok(Room { queue, size });
+        }
+        Err(queue.refusal(size))
+    }
+
+    /// Puts a message in at once, where the policy says so in place of the oldest; `make` runs only
+    /// when it goes in.
+    pub(crate) fn push_now(
         &self,
         size: usize,
         now: impl FnOnce() -> u64,
@@ -122,30 +141,16 @@ impl<T> Mailbox<T> {
         if queue.closed {
             return Err(Refusal::Closed);
         }
-        if queue.admits(self.in_hand.count(), size) {
-            let wake = queue.push(size, now, make());
-            return Ok(Pushed::new(wake));
-        }
-        self.push_into_full(queue, size, now, make)
-    }
-
-    #[cold]
-    fn push_into_full(
-        &self,
-        mut queue: impl DerefMut<Target = Queue<T>>,
-        size: usize,
-        now: impl FnOnce() -> u64,
-        make: impl FnOnce() -> T,
-    ) -> Result<Pushed<T>, Refusal> {
-        if size > queue.limits.bytes {
-            return Err(Refusal::TooLarge { limit: queue.limits.bytes });
-        }
-        let displaced = queue.displace(self.in_hand.count(), size);
-        if displaced.is_none() {
-            return Err(Refusal::Full);
+        let in_hand = self.in_hand.count();
+        let mut displaced = Displaced::None;
+        if !queue.admits(in_hand, size) {
+            displaced = queue.displace(in_hand, size);
+            if displaced.is_none() {
+                return Err(queue.refusal(size));
+            }
         }
         let wake = queue.push(size, now, make());
-        if queue.has_waiters() {
+        if !displaced.is_none() && queue.has_waiters() {
             // What went may have been larger than what came.
             let wakers = self.grant(&mut queue);
             drop(queue);
@@ -211,6 +216,23 @@ impl<T> Mailbox<T> {
         let mut queue = self.queue.lock();
         self.in_hand.set(0);
         queue.take_all()
+    }
+}
+
+/// Room for a message in a mailbox that is locked.
+#[must_use]
+pub(crate) struct Room<'a, T> {
+    queue: MutexGuard<'a, Queue<T>>,
+    size: usize,
+}
+
+impl<T> Room<'_, T> {
+    /// Puts the message in. `now` is a clock in nanoseconds that is asked only for a message that
+    /// finds the queue empty. True when the owner has to be woken.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn put(mut self, now: impl FnOnce() -> u64, message: T) -> bool {
+        self.queue.push(self.size, now, message)
     }
 }
 

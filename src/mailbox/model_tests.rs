@@ -138,7 +138,7 @@ impl Run {
         let waker = Waker::from(flag.clone());
         let mut ticket = None;
         if self.rng.bool() {
-            let ready = self.mailbox.poll_room(size, &mut ticket, &waker).is_ready();
+            let ready = self.mailbox.poll_room(size, &mut ticket, &waker, || ()).is_ready();
             assert_eq!(ready, ticket.is_none(), "there is room, or it waits");
             if ready {
                 return;
@@ -185,12 +185,25 @@ impl Run {
         assert_eq!(self.receiver.pop(&self.mailbox), expected, "in order, none lost, none twice");
     }
 
+    /// As an owner that has nothing in hand gets its next one.
+    fn next(&mut self) {
+        if self.batch.is_empty() {
+            self.swap();
+        }
+        let expected = self.batch.pop_front().map(|(item, _)| item);
+        assert_eq!(self.receiver.next(&self.mailbox), expected, "in order, none lost, none twice");
+    }
+
     fn refill(&mut self) {
         while !self.batch.is_empty() {
             self.pop();
         }
         let found = self.receiver.refill(&self.mailbox);
         assert_eq!(found, !self.queue.is_empty());
+        self.swap();
+    }
+
+    fn swap(&mut self) {
         std::mem::swap(&mut self.batch, &mut self.queue);
         self.swapped = (self.batch.len(), bytes(&self.batch) + std::mem::take(&mut self.surplus));
     }
@@ -229,7 +242,8 @@ impl Run {
             30..45 => self.join(),
             45..60 if !self.line.is_empty() => self.someone(Self::look),
             60..64 if !self.line.is_empty() => self.someone(Self::leave),
-            64..85 => self.pop(),
+            64..75 => self.pop(),
+            75..85 => self.next(),
             85..91 => self.refill(),
             91..95 => self.publish(),
             95..97 => self.put_back(),

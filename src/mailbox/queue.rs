@@ -3,26 +3,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Displaced, MailboxLimits, Overflow, waiters::Waiters};
+use super::{Displaced, MailboxLimits, Overflow, Refusal, waiters::Waiters};
 
 /// How often the log hears of displaced messages at most.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What stands under the lock.
+// In this order: what each message needs comes first.
+#[repr(C)]
 pub(super) struct Queue<T> {
+    /// The owner has taken all and is to be woken by whoever comes next.
+    pub(super) parked: bool,
+    pub(super) closed: bool,
     pub(super) items: VecDeque<T>,
     bytes: usize,
+    aside: Option<Box<Aside>>,
+    pub(super) limits: MailboxLimits,
     /// Bytes of the batch in hand: released as a whole when the batch is done.
     bytes_in_hand: usize,
     /// Not after the first of the items came; 0 when that is not known.
     oldest: u64,
     /// The same for the batch in hand.
     oldest_in_hand: u64,
-    /// The owner has taken all and is to be woken by the next message.
-    pub(super) parked: bool,
-    pub(super) closed: bool,
-    pub(super) limits: MailboxLimits,
-    aside: Option<Box<Aside>>,
 }
 
 /// What most mailboxes never need.
@@ -64,6 +66,15 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Why a message of this size was not admitted.
+    #[cold]
+    pub(super) fn refusal(&self, size: usize) -> Refusal {
+        match self.limits.bytes {
+            limit if size > limit => Refusal::TooLarge { limit },
+            _ => Refusal::Full,
+        }
+    }
+
     /// Whether there is room for a message besides what was promised.
     pub(super) fn has_room(&self, in_hand: usize, size: usize) -> bool {
         let (messages, bytes) = self.promised();
@@ -91,10 +102,12 @@ impl<T> Queue<T> {
     // As a call it took 44 instructions, a third of them for being one.
     #[inline(always)]
     pub(super) fn push(&mut self, size: usize, now: impl FnOnce() -> u64, item: T) -> bool {
-        self.items.push_back(item);
-        if self.items.len() == 1 {
+        if self.items.is_empty() {
+            // It comes to the place that the one before left, which is in the cache.
+            self.items.clear();
             self.oldest = now();
         }
+        self.items.push_back(item);
         if self.limits.overflow == Overflow::DropOldest {
             self.aside().sizes.push_back(size);
         }
@@ -157,19 +170,32 @@ impl<T> Queue<T> {
     /// Gives everything to the owner, whose batch before is done. False when there is nothing.
     #[inline]
     pub(super) fn swap_out(&mut self, batch: &mut VecDeque<T>) -> bool {
-        self.bytes_in_hand = std::mem::take(&mut self.bytes);
         let found = !self.items.is_empty();
         // Within a branch: the compiler then loads the words of the queue one by one. Wide loads
         // right after the narrow stores of a push stall, for 7 ns a message.
         if found {
             std::mem::swap(batch, &mut self.items);
-            self.oldest_in_hand = self.oldest;
         }
+        self.hand_over();
+        found
+    }
+
+    /// Gives the only message to the owner, whose batch before is done.
+    #[inline(always)]
+    pub(super) fn take_only(&mut self) -> Option<T> {
+        self.hand_over();
+        self.items.pop_front()
+    }
+
+    /// Notes that what was queued is in hand.
+    #[inline]
+    fn hand_over(&mut self) {
+        self.bytes_in_hand = std::mem::take(&mut self.bytes);
+        self.oldest_in_hand = self.oldest;
         if let Some(aside) = &mut self.aside {
             std::mem::swap(&mut aside.sizes, &mut aside.sizes_in_hand);
             aside.sizes.clear();
         }
-        found
     }
 
     /// Takes back what is left of the batch, before what has come meanwhile.

@@ -67,10 +67,14 @@ impl<T: Send> Stage<T> {
     fn push(&self, size: usize, looks: u32, waker: &Waker, message: T) -> Result<(), Refusal> {
         let (mut ticket, mut message) = (None, Some(message));
         for look in 0.. {
-            let pushed = self.after(self.mailbox.push_or_wait(size, &mut ticket, waker, || {
+            let wake_owner = || self.owner.wake_by_ref();
+            let make = || {
                 self.entered(size);
                 message.take().expect("a message is moved once")
-            }));
+            };
+            let (mailbox, place) = (&self.mailbox, &mut ticket);
+            let pushed = mailbox.push_or_wait_at(size, place, waker, wake_owner, || 0, make);
+            let pushed = self.after(pushed);
             match pushed {
                 Err(Refusal::Full) if look < looks => thread::park(),
                 Err(Refusal::Full) => {
@@ -123,10 +127,8 @@ fn a_mailbox_of_16_holds_16_however_many_send() {
         let mut receiver = Receiver::new();
         let mut received = 0;
         while received < each * senders as u64 {
-            let Some(message) = receiver.pop(&stage.mailbox) else {
-                if !receiver.refill(&stage.mailbox) {
-                    thread::park();
-                }
+            let Some(message) = receiver.next(&stage.mailbox) else {
+                thread::park();
                 continue;
             };
             stage.left(1024);
@@ -188,12 +190,11 @@ fn receive(
             _ => {}
         }
         let done = sending.load(Ordering::SeqCst) == 0;
-        match receiver.pop(&stage.mailbox) {
+        match receiver.next(&stage.mailbox) {
             Some((sender, nth, size)) => {
                 stage.left(size);
                 received.push((sender, nth));
             }
-            None if receiver.refill(&stage.mailbox) => {}
             None if done => return received,
             None => thread::park(),
         }

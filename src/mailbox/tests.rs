@@ -218,8 +218,8 @@ fn wakers_are_dropped_and_woken_outside_the_lock() {
         let (mut first, mut second, mut third) = (None, None, None);
         assert!(mailbox.push_or_wait(4, &mut first, &nosy(), || 1).is_err());
         assert!(mailbox.push_or_wait(4, &mut first, &nosy(), || 1).is_err(), "moved to a new task");
-        assert!(mailbox.poll_room(4, &mut second, &nosy()).is_pending());
-        assert!(mailbox.poll_room(4, &mut second, &nosy()).is_pending());
+        assert!(mailbox.poll_room(4, &mut second, &nosy(), || ()).is_pending());
+        assert!(mailbox.poll_room(4, &mut second, &nosy(), || ()).is_pending());
         assert!(mailbox.push_or_wait(4, &mut third, &nosy(), || 3).is_err());
         mailbox.leave(second.expect("a ticket"));
         receiver.refill(&mailbox);
@@ -432,13 +432,13 @@ fn whoever_waits_with_more_than_a_lower_limit_is_sent_away() {
     let (large, room, small) = (flag(), flag(), flag());
     let mut tickets = [None, None, None];
     assert!(mailbox.push_or_wait(50, &mut tickets[0], &large.1, || 1).is_err());
-    assert!(mailbox.poll_room(50, &mut tickets[1], &room.1).is_pending());
+    assert!(mailbox.poll_room(50, &mut tickets[1], &room.1, || ()).is_pending());
     assert!(mailbox.push_or_wait(5, &mut tickets[2], &small.1, || 2).is_err());
     mailbox.set_bytes(40);
     assert!(large.0.0.load(Ordering::SeqCst) && room.0.0.load(Ordering::SeqCst));
     let refused = mailbox.push_or_wait(50, &mut tickets[0], &large.1, || 1).map(drop);
     assert_eq!((refused, tickets[0]), (Err(Refusal::TooLarge { limit: 40 }), None));
-    assert!(mailbox.poll_room(50, &mut tickets[1], &room.1).is_ready());
+    assert!(mailbox.poll_room(50, &mut tickets[1], &room.1, || ()).is_ready());
     assert!(tickets[1].is_none(), "there never will be room");
     assert!(!small.0.0.load(Ordering::SeqCst), "60 bytes are there still");
     assert_eq!(drain(&mailbox, &mut receiver), [0]);
@@ -481,10 +481,10 @@ fn a_lower_capacity_makes_the_next_message_displace_as_many_as_it_needs() {
 fn the_age_of_the_oldest_is_never_too_low() {
     let mailbox = mailbox(8, Overflow::Wait);
     let mut receiver = Receiver::new();
-    let push_at = |now, item| assert!(mailbox.try_push_at(4, || now, || item).is_ok());
+    let push_at = |now, item| assert!(mailbox.push_now(4, || now, || item).is_ok());
     assert_eq!(mailbox.oldest(), None);
     push_at(10, 0);
-    assert!(mailbox.try_push_at(4, || panic!("no clock for a queue"), || 1).is_ok());
+    assert!(mailbox.push_now(4, || panic!("no clock for a queue"), || 1).is_ok());
     assert_eq!(mailbox.oldest(), Some(10));
     receiver.refill(&mailbox);
     push_at(30, 2);
@@ -495,7 +495,7 @@ fn the_age_of_the_oldest_is_never_too_low() {
     assert_eq!(drain(&mailbox, &mut receiver), [1, 2]);
     assert_eq!(mailbox.oldest(), None);
     let mut ticket = None;
-    let pushed = mailbox.push_or_wait_at(4, &mut ticket, Waker::noop(), || 40, || 3);
+    let pushed = mailbox.push_or_wait_at(4, &mut ticket, Waker::noop(), || (), || 40, || 3);
     assert!(pushed.is_ok());
     assert_eq!(mailbox.oldest(), Some(40));
     receiver.refill(&mailbox);

@@ -14,18 +14,21 @@ impl<T> Mailbox<T> {
         waker: &Waker,
         make: impl FnOnce() -> T,
     ) -> Result<Pushed<T>, Refusal> {
-        self.push_or_wait_at(size, ticket, waker, || 0, make)
+        self.push_or_wait_at(size, ticket, waker, || (), || 0, make)
     }
 
-    /// As [`try_push_at`](Self::try_push_at) for a sender that waits in line: the first call takes a
-    /// ticket, later ones use the room that was granted to it. A later call must name the size of
+    /// Puts a message in for a sender that waits in line: the first call takes a ticket, later ones
+    /// use the room that was granted to it; `make` runs only when the message goes in. A later call must name the size of
     /// the first one: room is granted for that. The ticket is gone when this gives anything else
     /// than [`Refusal::Full`].
+    ///
+    /// `wake_owner` runs, outside the lock, when somebody joins the line while the owner is parked.
     pub(crate) fn push_or_wait_at(
         &self,
         size: usize,
         ticket: &mut Option<Ticket>,
         waker: &Waker,
+        wake_owner: impl FnOnce(),
         now: impl FnOnce() -> u64,
         make: impl FnOnce() -> T,
     ) -> Result<Pushed<T>, Refusal> {
@@ -57,9 +60,9 @@ impl<T> Mailbox<T> {
             return Ok(Pushed::new(wake));
         }
         *ticket = Some(queue.waiters().join(size, waker.take()));
-        let wakers = self.announce(queue);
+        let announced = self.announce(queue);
         drop(locked);
-        wake_all(wakers);
+        announced.wake(wake_owner);
         Err(Refusal::Full)
     }
 
@@ -72,6 +75,7 @@ impl<T> Mailbox<T> {
         size: usize,
         ticket: &mut Option<Ticket>,
         waker: &Waker,
+        wake_owner: impl FnOnce(),
     ) -> Poll<()> {
         // As in `push_or_wait_at`.
         let mut waker = Some(waker.clone());
@@ -95,9 +99,9 @@ impl<T> Mailbox<T> {
             return Poll::Ready(());
         }
         *ticket = Some(queue.waiters().join(size, waker.take()));
-        let wakers = self.announce(queue);
+        let announced = self.announce(queue);
         drop(locked);
-        wake_all(wakers);
+        announced.wake(wake_owner);
         Poll::Pending
     }
 
@@ -118,12 +122,16 @@ impl<T> Mailbox<T> {
 
     /// Tells the owner that somebody has joined the line, and looks once more for room: the owner
     /// may have published some between our look and this, and seen nobody who waits for it.
-    fn announce(&self, queue: &mut Queue<T>) -> Vec<Waker> {
+    ///
+    /// One that is parked may be about to finish its batch, which it does without a look at the
+    /// line: it is woken as by a message, and looks before it parks again.
+    fn announce(&self, queue: &mut Queue<T>) -> Announced {
         let in_hand = self.in_hand.set_awaited(true);
+        let owner = std::mem::take(&mut queue.parked) && !mutant("mailbox: no wake for a joiner");
         if mutant("mailbox: no second look") {
-            return Vec::new();
+            return Announced { owner, wakers: Vec::new() };
         }
-        self.grant_with(queue, in_hand)
+        Announced { owner, wakers: self.grant_with(queue, in_hand) }
     }
 
     /// Grants what room there is to those who wait longest. Returns whom to wake.
@@ -151,6 +159,22 @@ impl<T> Mailbox<T> {
     fn note_line(&self, queue: &Queue<T>) {
         if self.in_hand.is_awaited() != queue.has_waiters() {
             self.in_hand.set_awaited(queue.has_waiters());
+        }
+    }
+}
+
+/// Whom to wake, outside the lock, after somebody has joined the line.
+#[must_use]
+struct Announced {
+    owner: bool,
+    wakers: Vec<Waker>,
+}
+
+impl Announced {
+    fn wake(self, wake_owner: impl FnOnce()) {
+        wake_all(self.wakers);
+        if self.owner {
+            wake_owner();
         }
     }
 }

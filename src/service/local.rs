@@ -184,11 +184,12 @@ impl<A: Handlers> LocalActor for LocalActorOf<A> {
             A::__remote(Box::new(RemoteEnvelope { inbox: Some(inbox), delivery }))
         };
         let pushed = match granted {
-            None => self.shared.mailbox.try_push_at(size, || self.shared.now(), make),
+            None => self.shared.mailbox.push_now(size, || self.shared.now(), make),
             Some(mut granted) => {
                 let waker = std::task::Waker::noop();
-                let now = || self.shared.now();
-                self.shared.mailbox.push_or_wait_at(size, &mut granted.ticket, waker, now, make)
+                let (wake_owner, now) = (|| self.shared.core.wake(), || self.shared.now());
+                let ticket = &mut granted.ticket;
+                self.shared.mailbox.push_or_wait_at(size, ticket, waker, wake_owner, now, make)
             }
         };
         match (pushed, message) {
@@ -241,7 +242,9 @@ impl<I: Send + 'static> Future for Room<I> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let polled = this.shared.mailbox.poll_room(this.size, &mut this.ticket, cx.waker());
+        let shared = &*this.shared;
+        let (ticket, wake_owner) = (&mut this.ticket, || shared.core.wake());
+        let polled = shared.mailbox.poll_room(this.size, ticket, cx.waker(), wake_owner);
         if polled.is_ready()
             && let Some(ticket) = this.ticket.take()
         {

@@ -193,7 +193,7 @@ where
         ActixInbox::Remote(envelope)
     }
 
-    fn __tick(_: u16) -> ActixInbox<M> {
+    fn __tick(_: u64) -> ActixInbox<M> {
         unreachable!("it has no timers")
     }
 

@@ -75,7 +75,7 @@ impl Handlers for Counter {
         Inbox::Remote(envelope)
     }
 
-    fn __tick(_: u16) -> Inbox {
+    fn __tick(_: u64) -> Inbox {
         unreachable!("no timers")
     }
 
@@ -255,7 +255,7 @@ impl Handlers for Ender {
         unreachable!("nothing remote")
     }
 
-    fn __tick(_: u16) -> Self::Inbox {
+    fn __tick(_: u64) -> Self::Inbox {
         unreachable!("no timers")
     }
 }

@@ -198,8 +198,8 @@ fn tick_indices(model: &Model, std: &TokenStream) -> TokenStream {
         let value = before.clone();
         let conditions = method.cfgs.iter().filter_map(|cfg| cfg.meta.require_list().ok());
         let conditions = conditions.map(|list| &list.tokens);
-        before = quote! { #index + #std::cfg!(all(#(#conditions),*)) as #std::primitive::u16 };
-        quote!(const #index: #std::primitive::u16 = #value;)
+        before = quote! { #index + #std::cfg!(all(#(#conditions),*)) as #std::primitive::u64 };
+        quote!(const #index: #std::primitive::u64 = #value;)
     });
     quote!(#(#indices)*)
 }
@@ -219,7 +219,7 @@ fn wrappers(model: &Model, Paths { private, std }: &Paths) -> TokenStream {
             #inbox::__Remote(__envelope)
         }
 
-        fn __tick(__index: #std::primitive::u16) -> Self::Inbox {
+        fn __tick(__index: #std::primitive::u64) -> Self::Inbox {
             #inbox::__Tick(__index)
         }
     }

@@ -47,11 +47,14 @@ fn inbox(model: &Model, paths: &Paths) -> TokenStream {
             ),
         }
     });
+    // The index of a tick is a word wide so that the tag of the enum is: a narrow field beside the tag
+    // makes it narrow, and a message is then moved in pieces that are read together right after,
+    // which stalls.
     quote! {
         #[doc(hidden)]
         pub enum #inbox #impl_generics #where_clause {
             #(#variants)*
-            __Tick(#std::primitive::u16),
+            __Tick(#std::primitive::u64),
             __Boxed(#std::boxed::Box<dyn #private::BoxedEnvelope<#actor>>),
             __Remote(#std::boxed::Box<#private::RemoteEnvelope<#inbox #type_generics>>),
             #phantom

@@ -29,8 +29,9 @@ impl<I: Send + 'static> Delivery<I> {
         cx: &mut Context<'_>,
         make: impl FnOnce() -> I,
     ) -> Poll<Result<(), Refusal>> {
-        let (mailbox, now) = (&self.shared.mailbox, || self.shared.now());
-        match mailbox.push_or_wait_at(size, &mut self.ticket, cx.waker(), now, make) {
+        let Self { shared, ticket } = self;
+        let (wake_owner, now) = (|| shared.core.wake(), || shared.now());
+        match shared.mailbox.push_or_wait_at(size, ticket, cx.waker(), wake_owner, now, make) {
             Ok(pushed) => {
                 self.shared.after_push(pushed);
                 Poll::Ready(Ok(()))

@@ -136,7 +136,7 @@ impl<M: Message> Handlers for ProbeActor<M> {
         ProbeInbox::Remote(envelope)
     }
 
-    fn __tick(_: u16) -> ProbeInbox<M> {
+    fn __tick(_: u64) -> ProbeInbox<M> {
         unreachable!("it has no timers")
     }
 
