@@ -56,6 +56,8 @@ enum Work {
     AsksInFlight,
     AskAcross,
     AskAcrossLoaded,
+    AskBetween,
+    AskBetweenLoaded,
     YieldingBare,
     YieldingTokio,
     Spawn,
@@ -85,16 +87,15 @@ const fn row(
     arranged: &'static str,
 ) -> Row {
     let needs_bounded = matches!(work, Work::TellBounded | Work::TryTell | Work::TellBoundedAcross);
-    let is_latency = matches!(work, Work::AskAcross | Work::AskAcrossLoaded);
-    let is_countable = !matches!(
+    let is_latency = matches!(
         work,
-        Work::TellAcross
-            | Work::TellBoundedAcross
-            | Work::AsksInFlight
-            | Work::AskAcross
-            | Work::AskAcrossLoaded
-            | Work::Spawn
+        Work::AskAcross | Work::AskAcrossLoaded | Work::AskBetween | Work::AskBetweenLoaded
     );
+    let is_countable = !is_latency
+        && !matches!(
+            work,
+            Work::TellAcross | Work::TellBoundedAcross | Work::AsksInFlight | Work::Spawn
+        );
     Row {
         kind: work.kind(),
         key,
@@ -109,7 +110,7 @@ const fn row(
 }
 
 /// All rows in order.
-pub const ROWS: [Row; 19] = [
+pub const ROWS: [Row; 21] = [
     row(
         "tell",
         "tell, one thread",
@@ -188,6 +189,20 @@ pub const ROWS: [Row; 19] = [
         "ask across threads, cores busy",
         1_000,
         Work::AskAcrossLoaded,
+        "as before, beside as many busy threads as there are cores",
+    ),
+    row(
+        "ask-between",
+        "ask between two arbiters",
+        50_000,
+        Work::AskBetween,
+        "an actor's handler asks an actor of another thread, one after the other",
+    ),
+    row(
+        "ask-between-loaded",
+        "ask between two arbiters, cores busy",
+        1_000,
+        Work::AskBetweenLoaded,
         "as before, beside as many busy threads as there are cores",
     ),
     row(
@@ -277,6 +292,8 @@ impl Row {
             Work::AsksInFlight => workload::asks_in_flight,
             Work::AskAcross => workload::ask_across,
             Work::AskAcrossLoaded => workload::ask_across_loaded,
+            Work::AskBetween => workload::ask_between,
+            Work::AskBetweenLoaded => workload::ask_between_loaded,
             Work::YieldingBare => workload::yielding_bare,
             Work::YieldingTokio => workload::yielding_tokio,
             Work::Spawn => workload::spawn,

@@ -145,6 +145,20 @@ pub fn ask_across<P: Peer>(peer: &P, messages: u64) -> Sample {
 
 /// As [`ask_across`], while as many threads as there are cores are busy.
 pub fn ask_across_loaded<P: Peer>(peer: &P, messages: u64) -> Sample {
+    beside_load(|| ask_across(peer, messages))
+}
+
+/// As [`ask_from_actor`], from an actor on a second thread of the peer.
+pub fn ask_between<P: Peer>(peer: &P, messages: u64) -> Sample {
+    P::start().in_actor(ask_in_turn(peer.counter(Mailbox::Bounded), messages))
+}
+
+/// As [`ask_between`], while as many threads as there are cores are busy.
+pub fn ask_between_loaded<P: Peer>(peer: &P, messages: u64) -> Sample {
+    beside_load(|| ask_between(peer, messages))
+}
+
+fn beside_load(run: impl FnOnce() -> Sample) -> Sample {
     let is_over = AtomicBool::new(false);
     let keep_busy = || {
         while !is_over.load(Ordering::Relaxed) {
@@ -155,7 +169,7 @@ pub fn ask_across_loaded<P: Peer>(peer: &P, messages: u64) -> Sample {
         for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
             scope.spawn(keep_busy);
         }
-        let sample = ask_across(peer, messages);
+        let sample = run();
         is_over.store(true, Ordering::Relaxed);
         sample
     })
