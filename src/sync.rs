@@ -18,7 +18,7 @@ pub(crate) use loom::sync::{
 #[cfg(loom)]
 pub(crate) use model::Mutex;
 #[cfg(all(test, loom))]
-pub(crate) use model::with_mutant;
+pub(crate) use model::{Bell, check, with_mutant};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU8, AtomicUsize};
 #[cfg(not(loom))]
@@ -131,6 +131,28 @@ mod model {
 
     pub(crate) fn mutant(name: &'static str) -> bool {
         MUTANT.get() == Some(name)
+    }
+
+    /// What a thread of a model sleeps on. Not `thread::park`: loom's `join` takes an `unpark` that
+    /// comes too late for its own.
+    #[cfg(test)]
+    #[derive(Default)]
+    pub(crate) struct Bell(pub(crate) loom::sync::Notify);
+
+    #[cfg(test)]
+    impl std::task::Wake for Bell {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.notify();
+        }
+    }
+
+    /// Runs a model in every interleaving of few preemptions: faults of our kind show with them; more
+    /// only take longer.
+    #[cfg(test)]
+    pub(crate) fn check(model: fn()) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = builder.preemption_bound.or(Some(3));
+        builder.check(model);
     }
 
     /// Runs a model with this fault in the code. Gives what it said when it found it.

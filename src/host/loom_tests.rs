@@ -7,22 +7,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Wake, Waker},
+    task::Waker,
 };
 
-use loom::{sync::Notify, thread};
+use loom::thread;
 
 use super::letters::Letters;
-use crate::sync::with_mutant;
-
-#[derive(Default)]
-struct Bell(Notify);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.notify();
-    }
-}
+use crate::sync::{Bell, check, with_mutant};
 
 struct Host {
     letters: Letters<Vec<u32>>,
@@ -44,15 +35,8 @@ fn read(host: &Host, expected: usize) -> Vec<u32> {
     all
 }
 
-fn model(check: fn()) {
-    let mut builder = loom::model::Builder::new();
-    // Faults of this kind show with few preemptions; more only take longer.
-    builder.preemption_bound = builder.preemption_bound.or(Some(3));
-    builder.check(check);
-}
-
 fn posts_from_two_threads() {
-    model(|| {
+    check(|| {
         let host =
             Arc::new(Host { letters: Letters::new(Vec::new()), bell: Arc::new(Bell::default()) });
         let posts = |from: u32, count: u32| {
@@ -76,7 +60,7 @@ fn posts_from_two_threads() {
 }
 
 fn what_is_refused_wakes_nobody() {
-    model(|| {
+    check(|| {
         let host =
             Arc::new(Host { letters: Letters::new(Vec::new()), bell: Arc::new(Bell::default()) });
         let woken = Arc::new(AtomicUsize::new(0));

@@ -10,24 +10,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Wake, Waker},
+    task::Waker,
 };
 
-use loom::{sync::Notify, thread};
+use loom::thread;
 
 use super::*;
-use crate::sync::with_mutant;
-
-/// What a thread of the model sleeps on. Not `thread::park`: loom's `join` takes an `unpark` that
-/// comes too late for its own.
-#[derive(Default)]
-struct Bell(Notify);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.notify();
-    }
-}
+use crate::sync::{Bell, check, with_mutant};
 
 /// A mailbox, its owner's bell, and what is truly in it: kept outside the model, so that counting
 /// adds no interleavings.
@@ -141,13 +130,6 @@ impl Stage {
     }
 }
 
-fn model(check: fn()) {
-    let mut builder = loom::model::Builder::new();
-    // Faults of this kind show with few preemptions; more only take longer.
-    builder.preemption_bound = builder.preemption_bound.or(Some(3));
-    builder.check(check);
-}
-
 fn spawn<R: 'static>(
     stage: &Arc<Stage>,
     run: impl FnOnce(&Stage) -> R + 'static,
@@ -163,7 +145,7 @@ fn sorted(mut items: Vec<u32>) -> Vec<u32> {
 
 /// A sender and an owner that goes to sleep meanwhile: the message is never left behind.
 fn no_message_sleeps_in_the_mailbox() {
-    model(|| {
+    check(|| {
         let stage = Stage::new(4, 100);
         let senders = [1, 2].map(|item| spawn(&stage, move |stage| stage.try_push(item)));
         let received = stage.receive(&mut Receiver::new(), 2);
@@ -177,7 +159,7 @@ fn no_message_sleeps_in_the_mailbox() {
 /// The same for an owner that waits after a batch without another look, and with a sender that
 /// waits for the room that it makes.
 fn an_owner_need_not_look_again() {
-    model(|| {
+    check(|| {
         let stage = Stage::new(1, 100);
         assert!(stage.try_push(0).is_ok());
         let sender = spawn(&stage, |stage| stage.push(1, 1));
@@ -191,7 +173,7 @@ fn an_owner_need_not_look_again() {
 
 /// The owner publishes room and turns to a long handler while somebody joins the line.
 fn room_that_is_published_reaches_who_joins_the_line() {
-    model(|| {
+    check(|| {
         let stage = Stage::new(2, 100);
         assert!(stage.try_push(1).is_ok() && stage.try_push(2).is_ok());
         let mut receiver = Receiver::new();
@@ -207,7 +189,7 @@ fn room_that_is_published_reaches_who_joins_the_line() {
 
 /// Two who wait for one place, one after the other.
 fn everybody_in_the_line_is_let_in() {
-    model(|| {
+    check(|| {
         let stage = Stage::new(1, 100);
         assert!(stage.try_push(0).is_ok());
         let senders = [1, 2].map(|item| spawn(&stage, move |stage| stage.push(1, item)));
@@ -221,7 +203,7 @@ fn everybody_in_the_line_is_let_in() {
 
 /// One that waits gives up at any time, perhaps when room was just granted to it.
 fn who_gives_up_passes_its_room_on() {
-    model(|| {
+    check(|| {
         let stage = Stage::new(1, 100);
         assert!(stage.try_push(0).is_ok());
         let mut ticket = None;
@@ -237,7 +219,7 @@ fn who_gives_up_passes_its_room_on() {
 
 /// The owner comes back from a panic while others send and wait.
 fn a_batch_that_is_put_back_keeps_order_and_capacity() {
-    model(|| {
+    check(|| {
         let stage = Stage::new(2, 100);
         assert!(stage.try_push(1).is_ok() && stage.try_push(2).is_ok());
         let mut receiver = Receiver::new();
@@ -252,7 +234,7 @@ fn a_batch_that_is_put_back_keeps_order_and_capacity() {
 
 /// Closed while one waits and one sends: nobody waits on, nothing is lost, nothing comes later.
 fn closing_wakes_all_and_loses_nothing() {
-    model(|| {
+    check(|| {
         let stage = Stage::new(1, 100);
         assert!(stage.try_push(0).is_ok());
         let waiting = spawn(&stage, |stage| stage.push(1, 1));
@@ -279,7 +261,7 @@ fn closing_wakes_all_and_loses_nothing() {
 
 /// Two who push whenever there is room, and an owner that swaps and pops.
 fn the_capacity_is_never_exceeded() {
-    model(|| {
+    check(|| {
         let stage = Stage::new(2, 100);
         assert!(stage.try_push(0).is_ok() && stage.try_push(0).is_ok());
         let senders = [1, 2].map(|item| {
@@ -302,7 +284,7 @@ fn the_capacity_is_never_exceeded() {
 
 /// The capacity is lowered while two wait, perhaps when room was granted to both.
 fn a_lower_capacity_holds_and_forgets_nobody() {
-    model(|| {
+    check(|| {
         let stage = Stage::new(2, 100);
         assert!(stage.try_push(0).is_ok() && stage.try_push(0).is_ok());
         let senders = [1, 2].map(|item| spawn(&stage, move |stage| stage.push(1, item)));
@@ -322,7 +304,7 @@ fn a_lower_capacity_holds_and_forgets_nobody() {
 
 /// The bytes are lowered below what one waits with; one behind it waits with less.
 fn a_lower_limit_in_bytes_sends_away_who_is_too_large() {
-    model(|| {
+    check(|| {
         let stage = Stage::new(9, 10);
         assert!(stage.push(6, 0).is_ok());
         let large = spawn(&stage, |stage| stage.push(8, 1));

@@ -117,7 +117,7 @@ impl<T> Receiver<T> {
     }
 
     /// Whether the batch is worked off.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn is_empty(&self) -> bool {
         self.batch.is_empty()
     }
