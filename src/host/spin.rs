@@ -1,4 +1,4 @@
-use crossbeam::utils::Backoff;
+use std::hint;
 
 use crate::time::Clock;
 
@@ -59,10 +59,11 @@ impl Spin {
             self.skip -= 1;
             return false;
         }
-        let backoff = Backoff::new();
         let start = self.parked_at;
         loop {
-            backoff.spin();
+            // One pause, not a back-off: nobody else waits for the word that is looked at, and a
+            // longer pause is time by which the answer is late.
+            hint::spin_loop();
             if has_mail() {
                 self.skip_next = 1;
                 return true;
