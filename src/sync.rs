@@ -13,14 +13,14 @@
 #[cfg(loom)]
 pub(crate) use loom::sync::{
     MutexGuard,
-    atomic::{AtomicU8, AtomicUsize},
+    atomic::{AtomicU64, AtomicUsize},
 };
 #[cfg(loom)]
 pub(crate) use model::Mutex;
 #[cfg(all(test, loom))]
 pub(crate) use model::{Bell, check, with_mutant};
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicU8, AtomicUsize};
+pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize};
 #[cfg(not(loom))]
 pub(crate) use waiting::{Mutex, MutexGuard};
 

@@ -2,29 +2,43 @@ use std::{sync::atomic::Ordering, task::Waker};
 
 use crossbeam::utils::CachePadded;
 
-use crate::sync::{AtomicU8, Mutex, mutant};
+use crate::sync::{AtomicU64, Mutex, mutant};
 
 /// What comes to a task from other threads, and whether it waits for that.
 ///
 /// The task finds letters by one look at a word. Before it waits it says so in that word; whoever
-/// brings a letter then wakes it, and nobody else does.
+/// brings a letter then wakes it, and nobody else does. A single number needs no list: it travels in
+/// the word itself, which is one cache line to pass on instead of three.
 pub(super) struct Letters<L> {
-    state: CachePadded<AtomicU8>,
+    state: CachePadded<AtomicU64>,
     list: Mutex<L>,
     task: Mutex<Option<Waker>>,
 }
 
 /// The task looks at its letters before it waits.
-const RUNNING: u8 = 0;
+const RUNNING: u64 = 0;
 /// The task waits: whoever brings something wakes it.
-const PARKED: u8 = 1;
+const PARKED: u64 = 1;
 /// There is something in the list.
-const MAIL: u8 = 2;
+const MAIL: u64 = 2;
+/// There is a slip: the number stands in the upper half.
+const SLIP: u64 = 3;
 
-impl<L> Letters<L> {
+/// The number on a slip, if the state is one.
+fn slip_in(state: u64) -> Option<u32> {
+    (state & u64::from(u32::MAX) == SLIP).then_some((state >> 32) as u32)
+}
+
+/// A list that also takes what came as a slip.
+pub(super) trait TakesSlips {
+    /// Takes the number on a slip.
+    fn take_slip(&mut self, slip: u32);
+}
+
+impl<L: TakesSlips> Letters<L> {
     pub(super) fn new(list: L) -> Self {
         Self {
-            state: CachePadded::new(AtomicU8::new(RUNNING)),
+            state: CachePadded::new(AtomicU64::new(RUNNING)),
             list: Mutex::new(list),
             task: Mutex::new(None),
         }
@@ -35,15 +49,51 @@ impl<L> Letters<L> {
         if !put(&mut self.list.lock()) {
             return false;
         }
-        // Whoever finds MAIL here may leave it at that: the task takes that back before it empties
-        // the list, under the lock that we have held since.
-        if self.state.load(Ordering::Acquire) != MAIL
-            && self.state.swap(MAIL, Ordering::AcqRel) == PARKED
-            && !mutant("host: who brings mail does not wake")
-        {
-            self.wake_task();
-        }
+        self.announce();
         true
+    }
+
+    /// Says that there is something in the list.
+    fn announce(&self) {
+        loop {
+            // Whoever finds MAIL here may leave it at that: the task takes that back before it
+            // empties the list, under the lock that we have held since.
+            if self.state.load(Ordering::Acquire) == MAIL {
+                return;
+            }
+            let before = self.state.swap(MAIL, Ordering::AcqRel);
+            if before == PARKED && !mutant("host: who brings mail does not wake") {
+                self.wake_task();
+            }
+            match slip_in(before) {
+                // The word is needed: what stood there goes to the list.
+                Some(slip) if !mutant("host: mail covers a slip") => {
+                    self.list.lock().take_slip(slip);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Brings a number: in the word if that is free, else to the list.
+    pub(super) fn slip(&self, slip: u32) {
+        let state = u64::from(slip) << 32 | SLIP;
+        // Without a look at it first: that would fetch the cache line twice.
+        let mut expected = RUNNING;
+        loop {
+            let put =
+                self.state.compare_exchange(expected, state, Ordering::AcqRel, Ordering::Relaxed);
+            match put {
+                Ok(PARKED) => return self.wake_task(),
+                Ok(_) => return,
+                Err(found @ (RUNNING | PARKED)) => expected = found,
+                Err(_) => break,
+            }
+        }
+        self.post(|list| {
+            list.take_slip(slip);
+            true
+        });
     }
 
     #[cold]
@@ -63,7 +113,7 @@ impl<L> Letters<L> {
     /// Whether there is something to fetch.
     #[inline]
     pub(super) fn has_mail(&self) -> bool {
-        self.state.load(Ordering::Acquire) == MAIL
+        self.state.load(Ordering::Acquire) >= MAIL
     }
 
     /// Ends the waiting.
@@ -91,16 +141,18 @@ impl<L> Letters<L> {
         self.state.load(Ordering::Relaxed) == PARKED
     }
 
-    /// Empties the list.
-    pub(super) fn fetch(&self, take: impl FnOnce(&mut L)) {
+    /// Takes what has come: a slip, or else empties the list.
+    pub(super) fn fetch(&self, take: impl FnOnce(&mut L)) -> Option<u32> {
         if mutant("host: the list is emptied before the mail is taken back") {
             take(&mut self.list.lock());
-            self.state.store(RUNNING, Ordering::Release);
-            return;
+            return slip_in(self.state.swap(RUNNING, Ordering::AcqRel));
         }
         // Before the list is emptied: who comes in between makes it MAIL again. A swap, not a store:
         // it comes after the swap of whoever it answers.
-        self.state.swap(RUNNING, Ordering::AcqRel);
-        take(&mut self.list.lock());
+        let slip = slip_in(self.state.swap(RUNNING, Ordering::AcqRel));
+        if slip.is_none() {
+            take(&mut self.list.lock());
+        }
+        slip
     }
 }

@@ -12,8 +12,14 @@ use std::{
 
 use loom::thread;
 
-use super::letters::Letters;
+use super::letters::{Letters, TakesSlips};
 use crate::sync::{Bell, check, with_mutant};
+
+impl TakesSlips for Vec<u32> {
+    fn take_slip(&mut self, slip: u32) {
+        self.push(slip);
+    }
+}
 
 struct Host {
     letters: Letters<Vec<u32>>,
@@ -27,7 +33,8 @@ fn read(host: &Host, expected: usize) -> Vec<u32> {
     while all.len() < expected {
         host.letters.unpark();
         if host.letters.has_mail() {
-            host.letters.fetch(|list| all.append(list));
+            let slip = host.letters.fetch(|list| all.append(list));
+            all.extend(slip);
         } else if host.letters.park() {
             host.bell.0.wait();
         }
@@ -59,6 +66,34 @@ fn posts_from_two_threads() {
     });
 }
 
+fn slips_beside_mail() {
+    check(|| {
+        let host =
+            Arc::new(Host { letters: Letters::new(Vec::new()), bell: Arc::new(Bell::default()) });
+        let slips = {
+            let host = host.clone();
+            thread::spawn(move || {
+                host.letters.slip(1);
+                host.letters.slip(2);
+            })
+        };
+        let mail = {
+            let host = host.clone();
+            thread::spawn(move || {
+                host.letters.post(|list| {
+                    list.push(3);
+                    true
+                })
+            })
+        };
+        let mut all = read(&host, 3);
+        all.sort_unstable();
+        assert_eq!(all, [1, 2, 3]);
+        slips.join().expect("it ends");
+        assert!(mail.join().expect("it ends"));
+    });
+}
+
 fn what_is_refused_wakes_nobody() {
     check(|| {
         let host =
@@ -87,18 +122,24 @@ fn loom_nothing_that_was_posted_stays_unread() {
 }
 
 #[test]
+fn loom_no_slip_is_lost_beside_mail() {
+    slips_beside_mail();
+}
+
+#[test]
 fn loom_a_post_that_changes_nothing_is_no_mail() {
     what_is_refused_wakes_nobody();
 }
 
 #[test]
 fn loom_faults_in_the_letters_are_found() {
-    for mutant in [
-        "host: who brings mail does not wake",
-        "host: parked without a look",
-        "host: the list is emptied before the mail is taken back",
-    ] {
-        let found = with_mutant(mutant, posts_from_two_threads);
-        assert!(found.is_some(), "nobody noticed: {mutant}");
+    let faults: [(&str, fn()); 4] = [
+        ("host: who brings mail does not wake", posts_from_two_threads),
+        ("host: parked without a look", posts_from_two_threads),
+        ("host: the list is emptied before the mail is taken back", posts_from_two_threads),
+        ("host: mail covers a slip", slips_beside_mail),
+    ];
+    for (mutant, model) in faults {
+        assert!(with_mutant(mutant, model).is_some(), "nobody noticed: {mutant}");
     }
 }

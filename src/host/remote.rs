@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::{
     GroupKey,
-    letters::Letters,
+    letters::{Letters, TakesSlips},
     local::{arrive_local, wake_local},
     observer::ObserverSlot,
     tenants::put_at,
@@ -94,6 +94,12 @@ pub(super) struct List {
     arrivals: Vec<Arrival>,
     leaving: bool,
     closed: bool,
+}
+
+impl TakesSlips for List {
+    fn take_slip(&mut self, slip: u32) {
+        self.wakes.push(Slot(slip));
+    }
 }
 
 /// What had come for the host.
@@ -216,7 +222,7 @@ impl HostShared {
 
     #[inline(never)]
     fn wake_from_elsewhere(&self, slot: Slot) {
-        self.post(|list| list.wakes.push(slot));
+        self.letters.slip(slot.0);
     }
 
     /// Brings a new tenant. False when the host is closed.
@@ -248,12 +254,13 @@ impl HostShared {
 
     /// Takes what has come.
     pub(super) fn fetch(&self, mail: &mut Mail) {
-        self.letters.fetch(|list| {
+        let slip = self.letters.fetch(|list| {
             std::mem::swap(&mut mail.wakes, &mut list.wakes);
             std::mem::swap(&mut mail.arrivals, &mut list.arrivals);
             mail.leaving = std::mem::take(&mut list.leaving);
             mail.closed = list.closed;
         });
+        mail.wakes.extend(slip.map(Slot));
     }
 }
 

@@ -124,7 +124,7 @@ impl HostTask {
         let mut queue = local.queue.borrow_mut();
         mail.wakes.drain(..).for_each(|slot| queue.push(slot));
         drop(queue);
-        if mail.leaving {
+        if std::mem::take(&mut mail.leaving) {
             local.ask_all_to_leave();
         }
         let closed = mail.closed;
