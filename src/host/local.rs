@@ -24,6 +24,8 @@ pub(super) struct Local {
     /// The host's task is being polled, or was woken to be.
     pub(super) is_due: Cell<bool>,
     pub(super) task: RefCell<Waker>,
+    /// Who was polled last in turn; nobody while mail is read.
+    pub(super) last: Cell<Option<Slot>>,
     /// Who is being polled, for the time of its poll.
     pub(super) current: Cell<Current>,
     /// Up to when CPU time was charged, on the coarse clock.
@@ -69,6 +71,7 @@ impl Local {
             depth: Cell::new(0),
             is_due: Cell::new(true),
             task: RefCell::new(Waker::noop().clone()),
+            last: Cell::new(None),
             current: Cell::new(Current::NOBODY),
             charged_to: Cell::new(0),
             shared_to: Cell::new(0),

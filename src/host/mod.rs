@@ -6,8 +6,8 @@
 //! each poll.
 //!
 //! A wake-up on the host's own thread goes to the run queue without lock or atomic; any other goes
-//! to a list under a mutex, behind a state of three values (running, parked, mail): whoever brings
-//! mail to a parked host wakes its task.
+//! into the word that the host looks at (running, parked, mail, or a slip with one slot), or to a list
+//! under a lock while that is taken: whoever brings something to a parked host wakes its task.
 
 mod direct;
 mod group;

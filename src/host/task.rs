@@ -1,5 +1,4 @@
 use std::{
-    cell::Cell,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
@@ -45,11 +44,10 @@ impl HostTask {
         clock.look();
         local.charged_to.set(clock.watch());
         local.shared_to.set(0);
-        let polling = Cell::new(None);
         // One net for the whole turn: a panic ends it.
-        let turn = catch_unwind(AssertUnwindSafe(|| self.polls(local, &polling)));
+        let turn = catch_unwind(AssertUnwindSafe(|| self.polls(local)));
         let next = turn.unwrap_or_else(|panic| {
-            let Some(slot) = polling.get() else { resume_unwind(panic) };
+            let Some(slot) = local.last.get() else { resume_unwind(panic) };
             local.after_panic(slot, panic);
             local.charge_poll(slot);
             Next::Turn
@@ -68,7 +66,7 @@ impl HostTask {
     }
 
     /// Polls whoever is due, for one turn at most.
-    fn polls(&mut self, local: &Local, polling: &Cell<Option<Slot>>) -> Next {
+    fn polls(&mut self, local: &Local) -> Next {
         let start = local.charged_to.get();
         let mut polls = 0;
         loop {
@@ -76,7 +74,7 @@ impl HostTask {
                 Ok(slot) => slot,
                 Err(next) => return next,
             };
-            polling.set(Some(slot));
+            local.last.set(Some(slot));
             local.direct_left.set(DIRECT_POLLS);
             local.poll_tenant(slot);
             let now = local.charge_poll(slot);
@@ -84,7 +82,6 @@ impl HostTask {
             if polls >= POLLS_PER_TURN || now.saturating_sub(start) >= TURN {
                 return Next::Turn;
             }
-            polling.set(None);
         }
     }
 
@@ -114,6 +111,7 @@ impl HostTask {
 
     /// Queues what has come from elsewhere. True when the host is closed.
     fn read_mail(&mut self, local: &Local) -> bool {
+        local.last.set(None);
         let mut mail = std::mem::take(&mut self.mail);
         self.shared.fetch(&mut mail);
         for arrival in mail.arrivals.drain(..) {

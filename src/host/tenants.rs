@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -96,8 +97,9 @@ impl Local {
         let outer = self.current.replace(Current { slot, waker });
         let mut polling = Polling { local: self, slot, outer, life: Some(life) };
         let has_ended = polling.life.as_mut().is_some_and(|life| poll(life.as_mut()).is_ready());
-        // Not left to the guard, which is there for a panic and out of the way.
         let life = polling.life.take();
+        // The guard is there for a panic, and empty now.
+        mem::forget(polling);
         self.polled(slot, outer, life, has_ended);
         true
     }
@@ -177,7 +179,7 @@ impl Local {
     }
 }
 
-/// A poll under way: when it ends by a panic, the tenant goes back to its place.
+/// A poll under way. Dropped by a panic, it puts the tenant back into its place.
 struct Polling<'a> {
     local: &'a Local,
     slot: Slot,
@@ -185,21 +187,11 @@ struct Polling<'a> {
     life: Option<Pin<Box<dyn Polled>>>,
 }
 
-impl Polling<'_> {
+impl Drop for Polling<'_> {
     #[cold]
-    #[inline(never)]
-    fn panicked(&mut self) {
+    fn drop(&mut self) {
         let life = self.life.take();
         self.local.polled(self.slot, self.outer, life, false);
-    }
-}
-
-impl Drop for Polling<'_> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if self.life.is_some() {
-            self.panicked();
-        }
     }
 }
 
