@@ -64,6 +64,14 @@ pub enum DirectoryError {
     /// The store failed, or did not answer; a write may have happened.
     #[error("the store of the directory failed")]
     Store(#[from] KvError),
+    /// This node had a role and has it no more, or may not have it any more.
+    #[error("this node leads {role} no more: {why}")]
+    LeadershipLost {
+        /// The role.
+        role: Name,
+        /// What happened.
+        why: &'static str,
+    },
     /// The directory was shut down.
     #[error("the directory is shut down")]
     Closed,

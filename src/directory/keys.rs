@@ -60,6 +60,21 @@ impl Keys {
         format!("{}bye/{service}/{instance}", self.root)
     }
 
+    /// The prefix of all candidates for roles.
+    pub(super) fn elections(&self) -> String {
+        format!("{}elect/", self.root)
+    }
+
+    /// The prefix of the candidates for a role.
+    pub(super) fn candidates(&self, role: &Name) -> String {
+        format!("{}elect/{role}/", self.root)
+    }
+
+    /// Which generation of the store this is.
+    pub(super) fn epoch(&self) -> String {
+        format!("{}epoch", self.root)
+    }
+
     pub(super) fn parse(&self, key: &str) -> Key {
         let Some((kind, rest)) = key.strip_prefix(&self.root).and_then(|key| key.split_once('/'))
         else {

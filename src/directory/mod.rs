@@ -6,6 +6,7 @@
 
 mod cache;
 mod definition;
+mod election;
 mod error;
 mod event;
 mod keys;
@@ -14,7 +15,13 @@ mod record;
 mod registration;
 mod store;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -25,6 +32,7 @@ use tokio::{
 
 use self::{
     cache::{Cache, Follower},
+    election::Candidacies,
     keys::Keys,
     record::encode,
     registration::{Registrar, Registration, Wanted},
@@ -32,6 +40,7 @@ use self::{
 };
 pub use self::{
     cache::{ServiceHandle, ServiceView},
+    election::{Candidate, FencingToken, Leadership, Role},
     error::DirectoryError,
     event::{DirectoryEvent, Subscription},
     options::DirectoryOptions,
@@ -60,6 +69,10 @@ struct Inner {
     store: Store,
     cache: Arc<Cache>,
     registration: Arc<Registration>,
+    candidacies: Candidacies,
+    /// The highest generation of the store that this process has seen.
+    generation: AtomicU64,
+    runtime: Handle,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -130,7 +143,17 @@ impl Directory {
         );
         let tasks = vec![runtime.spawn(registrar.run()), runtime.spawn(follower.run())];
         let tasks = Mutex::new(tasks);
-        let inner = Inner { options, keys, store, cache, registration, tasks };
+        let inner = Inner {
+            options,
+            keys,
+            store,
+            cache,
+            registration,
+            candidacies: Candidacies::default(),
+            generation: AtomicU64::new(0),
+            runtime: runtime.clone(),
+            tasks,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -315,6 +338,14 @@ impl Inner {
                 return Err(DirectoryError::Closed);
             }
         }
+    }
+
+    fn note_generation(&self, generation: u64) {
+        self.generation.fetch_max(generation, Ordering::AcqRel);
+    }
+
+    fn generation_seen(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     fn check_own(&self, record: &InstanceRecord) -> Result<(), DirectoryError> {

@@ -41,7 +41,7 @@ pub use spawn::Spawn;
 
 use crate::{
     bus::Bus,
-    directory::Directory,
+    directory::{Directory, Role},
     error::{Error, Failure, Result},
     id::{Incarnation, Name},
     message::Wire,
@@ -126,6 +126,14 @@ impl System {
     /// What is registered in the cluster.
     pub fn directory(&self) -> &Directory {
         self.0.node.directory()
+    }
+
+    /// A role that one node of the cluster has at a time; see [`Role::lead`](crate::directory::Role::lead).
+    ///
+    /// # Errors
+    /// [`Error::Name`] when the name breaks the rules.
+    pub fn role(&self, name: impl AsRef<str>) -> Result<Role> {
+        Ok(self.directory().role(Name::new(name)?))
     }
 
     /// The bus, for its counters.

@@ -17,6 +17,7 @@ pages! {
     coming_from_ractor: include_str!("../../book/src/coming-from/ractor.md");
     getting_started: include_str!("../../book/src/getting-started.md");
     inspecting: include_str!("../../book/src/inspecting.md");
+    leaders: include_str!("../../book/src/leaders.md");
     lifecycle: include_str!("../../book/src/lifecycle.md");
     mailboxes: include_str!("../../book/src/mailboxes.md");
     messages: include_str!("../../book/src/messages.md");

@@ -177,6 +177,11 @@ impl Registration {
         self.lease.lock().held.map(|lease| lease.deadline)
     }
 
+    /// The lease, and until when others surely take the node for alive.
+    pub(super) fn lease(&self) -> Option<(LeaseId, Instant)> {
+        self.lease.lock().held.map(|lease| (lease.id, lease.deadline))
+    }
+
     /// Since when the lease has been held without a gap; none while it is not.
     pub(super) fn held_since(&self, now: Instant) -> Option<Instant> {
         self.lease.lock().held.filter(|lease| now <= lease.deadline).map(|lease| lease.since)

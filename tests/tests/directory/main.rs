@@ -3,6 +3,7 @@
 mod cluster;
 mod convergence;
 mod definitions;
+mod elections;
 mod faults;
 mod nodes;
 mod services;
