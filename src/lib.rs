@@ -48,6 +48,7 @@ pub use address::{
     Tell, WeakAddr,
 };
 pub use bus::codec::{Codec, CodecError};
+pub use directory::{Config, ConfigError, ConfigEvent, Configuration};
 pub use error::{AskError, BoxError, Delivery, Error, Failure, FailureKind, Result, TellError};
 pub use id::{ActorId, Incarnation, IncarnationError, NAME_BYTES_MAX, Name, NameError};
 pub use mailbox::Overflow;

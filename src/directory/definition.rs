@@ -3,20 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::time::sleep;
 
 use super::{
     Directory, DirectoryError, Inner, ServiceDef,
     record::{decode, encode},
-    store::backoff,
+    store::patiently,
 };
 use crate::{
     id::Name,
-    kv::{Compare, KeyValue, KvError, Op, OpResponse, Revision, Txn, TxnResponse},
+    kv::{Compare, KeyValue, Op, OpResponse, Revision, Txn, TxnResponse},
 };
-
-/// How often a call of a caller that waits is tried.
-const ATTEMPTS: u32 = 4;
 
 impl Directory {
     /// Defines a service, unless it is defined already; resolves when this node's cache has the
@@ -142,20 +138,8 @@ impl Inner {
         Ok(response.succeeded.then_some(response.revision))
     }
 
-    /// Tries a compared write a few times. One that was taken for lost but happened makes the next
-    /// attempt lose its compare, which the caller sees as a change by somebody else.
     async fn persist(&self, txn: Txn) -> Result<TxnResponse, DirectoryError> {
-        let mut waits = backoff(self.options.backoff_max);
-        let mut attempt = 1;
-        loop {
-            match self.store.txn(txn.clone()).await {
-                Ok(response) => return Ok(response),
-                Err(KvError::Unavailable { .. }) if attempt < ATTEMPTS => {
-                    attempt += 1;
-                    sleep(waits.next(fastrand::f64())).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let write = || self.store.txn(txn.clone());
+        Ok(patiently(self.options.backoff_max, write).await?)
     }
 }

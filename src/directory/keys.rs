@@ -23,7 +23,9 @@ pub(super) enum Key {
     Instance(Name, InstanceName),
     /// `bye/<service>/<instance>`: written with the delete of an instance that left in order
     Bye(Name, InstanceName),
-    /// Something that the directory does not read.
+    /// `config/current/<name>`, without a lease
+    Config(Name),
+    /// Something that the directory does not follow.
     Other,
     /// A key in a place of the directory that it would not write itself.
     Malformed,
@@ -37,6 +39,13 @@ impl Keys {
     /// The prefix of everything.
     pub(super) fn root(&self) -> &str {
         &self.root
+    }
+
+    /// The prefixes of what is followed. The rest is either nobody's business or, as the history of
+    /// the configuration, too much to be kept in memory.
+    pub(super) fn followed(&self) -> [String; 5] {
+        ["bye/", "config/current/", "def/", "node/", "svc/"]
+            .map(|kind| format!("{}{kind}", self.root))
     }
 
     pub(super) fn node(&self, node: &Name) -> String {
@@ -75,6 +84,29 @@ impl Keys {
         format!("{}epoch", self.root)
     }
 
+    pub(super) fn config(&self, name: &Name) -> String {
+        format!("{}config/current/{name}", self.root)
+    }
+
+    /// The prefix of all versions of a configuration, in their order.
+    pub(super) fn config_history(&self, name: &Name) -> String {
+        format!("{}config/history/{name}/", self.root)
+    }
+
+    pub(super) fn config_version(&self, name: &Name, version: u64) -> String {
+        format!("{}config/history/{name}/{version:020}", self.root)
+    }
+
+    /// The prefix of what the nodes say of a configuration, by their names.
+    pub(super) fn config_applied(&self, name: &Name) -> String {
+        format!("{}config/applied/{name}/", self.root)
+    }
+
+    /// What one node says of it, under the node's lease.
+    pub(super) fn config_applied_by(&self, name: &Name, node: &Name) -> String {
+        format!("{}config/applied/{name}/{node}", self.root)
+    }
+
     pub(super) fn parse(&self, key: &str) -> Key {
         let Some((kind, rest)) = key.strip_prefix(&self.root).and_then(|key| key.split_once('/'))
         else {
@@ -90,6 +122,10 @@ impl Keys {
             "def" => name().map(Key::Definition),
             "svc" => instance().map(|(service, instance)| Key::Instance(service, instance)),
             "bye" => instance().map(|(service, instance)| Key::Bye(service, instance)),
+            "config" => match rest.strip_prefix("current/") {
+                Some(name) => Name::new(name).ok().map(Key::Config),
+                None => Some(Key::Other),
+            },
             _ => Some(Key::Other),
         };
         parsed.unwrap_or(Key::Malformed)
@@ -110,6 +146,7 @@ mod tests {
         let key = keys.instance(&service, instance);
         assert!(key.starts_with(&keys.instances_of(&service, instance.incarnation())));
         assert_eq!(keys.parse(&key), Key::Instance(service.clone(), instance));
+        assert_eq!(keys.parse(&keys.config(&service)), Key::Config(service.clone()));
         assert_eq!(keys.parse(&keys.bye(&service, instance)), Key::Bye(service, instance));
     }
 
@@ -119,9 +156,49 @@ mod tests {
         for other in ["/else", "/callboard/shop2/node/a", "/callboard/shop/part/orders/1"] {
             assert_eq!(keys.parse(other), Key::Other, "{other}");
         }
-        for malformed in ["node/A", "svc/orders", "svc/orders/x-1", "svc/orders/1/2", "def/"] {
+        let name = Name::new("limits").expect("a name");
+        for other in [keys.config_version(&name, 7), keys.config_applied_by(&name, &name)] {
+            assert_eq!(keys.parse(&other), Key::Other, "{other}");
+        }
+        for malformed in [
+            "node/A",
+            "svc/orders",
+            "svc/orders/x-1",
+            "svc/orders/1/2",
+            "def/",
+            "config/current/",
+            "config/current/a/b",
+        ] {
             let key = format!("/callboard/shop/{malformed}");
             assert_eq!(keys.parse(&key), Key::Malformed, "{key}");
         }
+    }
+
+    #[test]
+    fn what_is_followed_is_what_has_a_meaning_in_the_cache() {
+        let keys = Keys::new(&Name::new("shop").expect("a name"));
+        let name = Name::new("a").expect("a name");
+        let instance = InstanceName::new(Incarnation::fresh(), 7);
+        let is_followed =
+            |key: &String| keys.followed().iter().any(|prefix| key.starts_with(prefix));
+        let followed = [
+            keys.node(&name),
+            keys.definition(&name),
+            keys.instance(&name, instance),
+            keys.bye(&name, instance),
+            keys.config(&name),
+        ];
+        assert!(followed.iter().all(is_followed));
+        let left_out = [keys.config_version(&name, 1), keys.config_applied_by(&name, &name)];
+        assert!(!left_out.iter().any(is_followed));
+    }
+
+    #[test]
+    fn versions_sort_as_numbers() {
+        let keys = Keys::new(&Name::new("shop").expect("a name"));
+        let name = Name::new("a").expect("a name");
+        let key = |version| keys.config_version(&name, version);
+        assert!(key(9) < key(10) && key(10) < key(u64::MAX));
+        assert!(key(9).starts_with(&keys.config_history(&name)));
     }
 }

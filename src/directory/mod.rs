@@ -1,10 +1,11 @@
 //! The directory: which services there are, on which nodes, and what they agreed on.
 //!
 //! Owns the keys of a cluster in the store, the registration of this node and its instances under
-//! one lease, and a cache of all that every resolve is answered from. Does not send messages and
+//! one lease, a cache of all that every resolve is answered from, and the configuration. Does not send messages and
 //! does not know what an instance does with them.
 
 mod cache;
+mod config;
 mod definition;
 mod election;
 mod error;
@@ -32,6 +33,7 @@ use tokio::{
 
 use self::{
     cache::{Cache, Follower},
+    config::Configs,
     election::Candidacies,
     keys::Keys,
     record::encode,
@@ -40,6 +42,10 @@ use self::{
 };
 pub use self::{
     cache::{ServiceHandle, ServiceView},
+    config::{
+        AppliedConfig, CONFIG_BYTES_MAX, CONFIG_HISTORY_MAX, Config, ConfigError, ConfigEvent,
+        ConfigRecord, Configuration, RefusedConfig, Versioned,
+    },
     election::{Candidate, FencingToken, Leadership, Role},
     error::DirectoryError,
     event::{DirectoryEvent, Subscription},
@@ -125,8 +131,9 @@ impl Directory {
         })?;
         let keys = Keys::new(&options.cluster);
         let store = Store::new(kv, options.call_timeout);
-        let cache = Arc::new(Cache::new(options.events_max));
         let registration = Arc::new(Registration::default());
+        let configs = Configs::new(keys.clone(), options.node.clone(), Arc::clone(&registration));
+        let cache = Arc::new(Cache::new(options.events_max, Arc::new(configs)));
         let registrar = Registrar::new(
             store.clone(),
             keys.clone(),

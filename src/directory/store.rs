@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     kv::{
@@ -12,6 +12,9 @@ use crate::{
     },
     supervision::Backoff,
 };
+
+/// How often a call of a caller that waits is tried.
+const ATTEMPTS: u32 = 4;
 
 /// A store with a limit round every call.
 #[derive(Debug, Clone)]
@@ -63,7 +66,33 @@ impl Store {
         prefix: &str,
         page_keys: usize,
     ) -> Result<(Vec<KeyValue>, Revision), KvError> {
+        self.list_at(prefix, page_keys, None).await
+    }
+
+    /// Everything under several prefixes at one revision.
+    pub(super) async fn list_all(
+        &self,
+        prefixes: &[String],
+        page_keys: usize,
+    ) -> Result<(Vec<KeyValue>, Revision), KvError> {
+        let mut all = Vec::new();
+        let mut at = None;
+        for prefix in prefixes {
+            let (kvs, revision) = self.list_at(prefix, page_keys, at).await?;
+            all.extend(kvs);
+            at = Some(revision);
+        }
+        Ok((all, at.unwrap_or_default()))
+    }
+
+    async fn list_at(
+        &self,
+        prefix: &str,
+        page_keys: usize,
+        revision: Option<Revision>,
+    ) -> Result<(Vec<KeyValue>, Revision), KvError> {
         let mut request = RangeRequest::prefix(prefix).limit(page_keys);
+        request.revision = revision;
         let mut kvs: Vec<KeyValue> = Vec::new();
         loop {
             let page = self.range(request.clone()).await?;
@@ -91,4 +120,27 @@ impl Store {
 /// once.
 pub(super) fn backoff(longest: Duration) -> Backoff {
     Backoff::new(Duration::from_millis(50).min(longest), longest)
+}
+
+/// Makes a call a few times while the store can't be reached: for reads, and for compared writes. A
+/// write that was taken for lost but happened makes the next attempt lose its compare, which looks
+/// like a change by somebody else.
+pub(super) async fn patiently<T, F>(
+    longest_wait: Duration,
+    call: impl Fn() -> F,
+) -> Result<T, KvError>
+where
+    F: Future<Output = Result<T, KvError>>,
+{
+    let mut waits = backoff(longest_wait);
+    let mut attempt = 1;
+    loop {
+        match call().await {
+            Err(KvError::Unavailable { .. }) if attempt < ATTEMPTS => {
+                attempt += 1;
+                sleep(waits.next(fastrand::f64())).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }

@@ -40,6 +40,9 @@ pub enum Error {
     /// The directory refused an operation or can't be reached.
     #[error("the directory failed: {0}")]
     Directory(#[source] BoxError),
+    /// A configuration can't be read or written as asked.
+    #[error(transparent)]
+    Configuration(BoxError),
     /// The message log refused an operation or can't be reached.
     #[error("the message log failed: {0}")]
     Log(#[source] BoxError),

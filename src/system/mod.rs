@@ -29,6 +29,7 @@ use std::{
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 pub use actix_side::ActixService;
@@ -41,7 +42,7 @@ pub use spawn::Spawn;
 
 use crate::{
     bus::Bus,
-    directory::{Directory, Role},
+    directory::{Config, ConfigError, Configuration, Directory, Role},
     error::{Error, Failure, Result},
     id::{Incarnation, Name},
     message::Wire,
@@ -134,6 +135,23 @@ impl System {
     /// [`Error::Name`] when the name breaks the rules.
     pub fn role(&self, name: impl AsRef<str>) -> Result<Role> {
         Ok(self.directory().role(Name::new(name)?))
+    }
+
+    /// The configuration of the cluster, to be written and listed.
+    pub fn configuration(&self) -> Configuration {
+        self.directory().configuration()
+    }
+
+    /// A configuration as a type of one's own, which follows the store: its current value is read
+    /// from memory, and changes can be waited for.
+    ///
+    /// # Errors
+    /// [`ConfigError::Name`] when the name breaks the rules.
+    pub fn config<T>(&self, name: impl AsRef<str>) -> Result<Config<T>, ConfigError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        self.directory().config(name)
     }
 
     /// The bus, for its counters.

@@ -86,7 +86,8 @@ impl Follower {
 
     /// Takes a full list for the truth.
     async fn list(&mut self) -> Result<(), KvError> {
-        let (kvs, revision) = self.store.list(self.keys.root(), self.options.page_keys).await?;
+        let (kvs, revision) =
+            self.store.list_all(&self.keys.followed(), self.options.page_keys).await?;
         let at = self.moment();
         let delta = self.model.replace(&kvs, revision, at);
         tracing::debug!(

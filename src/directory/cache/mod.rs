@@ -32,7 +32,7 @@ use self::{
     model::{Delta, Model},
     view::ServiceCell,
 };
-use super::{DirectoryEvent, NodeRecord, Subscription};
+use super::{DirectoryEvent, NodeRecord, Subscription, config::Configs};
 use crate::{id::Name, kv::Revision};
 
 const SHARDS: usize = 64;
@@ -44,6 +44,7 @@ type Cells = HashMap<Name, Arc<ServiceCell>, FxBuildHasher>;
 pub(super) struct Cache {
     shards: [Shard; SHARDS],
     nodes: ArcSwap<Vec<Arc<NodeRecord>>>,
+    configs: Arc<Configs>,
     subscribers: Mutex<Subscribers>,
     status: watch::Sender<CacheStatus>,
     events_max: usize,
@@ -81,10 +82,11 @@ struct Subscribers {
 }
 
 impl Cache {
-    pub(super) fn new(events_max: usize) -> Self {
+    pub(super) fn new(events_max: usize, configs: Arc<Configs>) -> Self {
         Self {
             shards: std::array::from_fn(|_| Shard::default()),
             nodes: ArcSwap::default(),
+            configs,
             subscribers: Mutex::default(),
             status: watch::Sender::default(),
             events_max,
@@ -105,6 +107,10 @@ impl Cache {
 
     pub(super) fn handle(&self, service: &Name) -> ServiceHandle {
         ServiceHandle::new(self.shard(service).cell(service))
+    }
+
+    pub(super) fn configs(&self) -> &Arc<Configs> {
+        &self.configs
     }
 
     pub(super) fn nodes(&self) -> Vec<Arc<NodeRecord>> {
@@ -144,6 +150,7 @@ impl Cache {
         subscribers.closed = true;
         subscribers.by_service.clear();
         drop(subscribers);
+        self.configs.close();
         self.status.send_modify(|status| status.closed = true);
     }
 
@@ -177,6 +184,13 @@ impl Cache {
         }
         if delta.nodes {
             self.nodes.store(Arc::new(model.nodes()));
+        }
+        if !delta.configs.is_empty() {
+            let entries = delta.configs.into_iter().map(|name| {
+                let entry = model.config(&name);
+                (name, entry)
+            });
+            self.configs.publish(entries.collect());
         }
         if let Some(first) = delta.malformed.first() {
             tracing::warn!(

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     directory::{
         DirectoryEvent, InstanceName, InstanceRecord, NodeRecord, ServiceDef,
+        config::Entry,
         keys::{Key, Keys},
     },
     id::Name,
@@ -40,6 +41,8 @@ pub(super) struct Delta {
     pub(super) services: BTreeSet<Name>,
     /// Whether the list of nodes is no longer right.
     pub(super) nodes: bool,
+    /// Configurations whose entry changed.
+    pub(super) configs: BTreeSet<Name>,
     /// What to tell, in order.
     pub(super) events: Vec<(Name, DirectoryEvent)>,
     /// Keys whose key or value could not be read.
@@ -81,6 +84,10 @@ impl Model {
 
     pub(super) fn definition(&self, service: &Name) -> Option<Arc<ServiceDef>> {
         self.records.definitions.get(service).cloned()
+    }
+
+    pub(super) fn config(&self, name: &Name) -> Option<Arc<Entry>> {
+        self.records.configs.get(name).cloned()
     }
 
     pub(super) fn nodes(&self) -> Vec<Arc<NodeRecord>> {

@@ -11,6 +11,7 @@ use super::model::Delta;
 use crate::{
     directory::{
         DirectoryEvent, InstanceName, InstanceRecord, NodeRecord, ServiceDef,
+        config::Entry,
         keys::{Key, Keys},
         record::decode,
     },
@@ -27,6 +28,8 @@ pub(super) struct Records {
     pub(super) instances: BTreeMap<Name, BTreeMap<InstanceName, Arc<InstanceRecord>>>,
     pub(super) nodes: BTreeMap<Name, Arc<NodeRecord>>,
     pub(super) definitions: BTreeMap<Name, Arc<ServiceDef>>,
+    /// The configuration; what can't be read stands as such, so that whoever uses it is told.
+    pub(super) configs: BTreeMap<Name, Arc<Entry>>,
     /// Instances that said `bye` within the last minute.
     pub(super) byes: HashSet<Place>,
     /// What vanished in this step without a farewell. Empty between steps.
@@ -74,6 +77,7 @@ impl Records {
                 self.put_bye((service.clone(), *instance), delta);
                 Some(())
             }
+            Key::Config(name) => return self.configure(name, kv, delta),
             Key::Other => Some(()),
             Key::Malformed => None,
         };
@@ -105,6 +109,15 @@ impl Records {
     fn define(&mut self, service: &Name, definition: ServiceDef, delta: &mut Delta) {
         delta.services.insert(service.clone());
         self.definitions.insert(service.clone(), Arc::new(definition));
+    }
+
+    /// Says whether the entry could be read.
+    fn configure(&mut self, name: &Name, kv: &KeyValue, delta: &mut Delta) -> bool {
+        let entry = Entry::read(name, kv);
+        let is_readable = entry.record.is_ok();
+        delta.configs.insert(name.clone());
+        self.configs.insert(name.clone(), Arc::new(entry));
+        is_readable
     }
 
     fn put_instance(&mut self, record: InstanceRecord, delta: &mut Delta) {
@@ -148,6 +161,11 @@ impl Records {
             Key::Instance(service, name) => self.miss((service.clone(), *name), delta),
             Key::Bye(service, instance) => {
                 self.byes.remove(&(service.clone(), *instance));
+            }
+            Key::Config(name) => {
+                if self.configs.remove(name).is_some() {
+                    delta.configs.insert(name.clone());
+                }
             }
             Key::Other | Key::Malformed => {}
         }
@@ -247,6 +265,11 @@ impl Records {
                 };
                 delta.services.insert(service.clone());
                 delta.events.push((service.clone(), event));
+            }
+        }
+        for name in self.configs.keys().chain(old.configs.keys()) {
+            if self.configs.get(name) != old.configs.get(name) {
+                delta.configs.insert(name.clone());
             }
         }
         for service in self.definitions.keys().chain(old.definitions.keys()) {

@@ -46,13 +46,18 @@ fn kvs(keys: &Keys, services: &[&str]) -> Vec<KeyValue> {
     services.iter().map(kv).collect()
 }
 
+fn cache() -> Cache {
+    let name = |name| Name::new(name).expect("a name");
+    Cache::new(16, Arc::new(Configs::new(Keys::new(&name("c")), name("own"), Arc::default())))
+}
+
 fn cells(cache: &Cache) -> usize {
     cache.shards.iter().map(|shard| shard.cells.load().len()).sum()
 }
 
 #[test]
 fn a_handle_sees_a_change_and_keeps_its_view_between() {
-    let cache = Cache::new(16);
+    let cache = cache();
     let orders = Name::new("orders").expect("a name");
     let mut handle = cache.handle(&orders);
     assert!(handle.current().instances.is_empty());
@@ -71,7 +76,7 @@ fn a_handle_sees_a_change_and_keeps_its_view_between() {
 
 #[test]
 fn services_that_went_are_forgotten_unless_a_handle_waits_for_them() {
-    let cache = Cache::new(16);
+    let cache = cache();
     let names: Vec<String> = (0..500).map(|n| format!("s{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (mut model, delta) = listed(&names);
@@ -88,7 +93,7 @@ fn services_that_went_are_forgotten_unless_a_handle_waits_for_them() {
 
 #[test]
 fn resolving_a_service_that_is_not_there_leaves_nothing_behind() {
-    let cache = Cache::new(16);
+    let cache = cache();
     assert_eq!(cache.resolve(&Name::new("nobody").expect("a name")).generation, 0);
     assert_eq!(cells(&cache), 0);
 }

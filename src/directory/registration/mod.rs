@@ -45,6 +45,8 @@ struct Desired {
     /// Every service that may have a key of this process in the store, with the last time that
     /// one was wanted there.
     touched: BTreeMap<Name, Instant>,
+    /// What this node says of itself, by key; none for a key that must go. As many as it ever said.
+    reports: BTreeMap<String, Option<Bytes>>,
 }
 
 /// One instance as it must stand in the store.
@@ -92,6 +94,7 @@ struct Work {
     version: u64,
     missing: Vec<(InstanceName, Arc<Wanted>)>,
     leaving: Vec<(InstanceName, Arc<Wanted>)>,
+    reports: Vec<(String, Option<Bytes>)>,
 }
 
 impl Registration {
@@ -121,6 +124,18 @@ impl Registration {
             let mut instances = std::mem::take(&mut desired.instances);
             desired.leaving.append(&mut instances);
         })
+    }
+
+    /// Wants a key with this value under the node's lease, or no such key. Nobody waits for it.
+    pub(super) fn report(&self, key: String, value: Option<Bytes>) {
+        let is_known = match self.desired.lock().reports.get(&key) {
+            Some(known) => *known == value,
+            // Nothing was ever said, so that there is nothing to take back.
+            None => value.is_none(),
+        };
+        if !is_known {
+            self.change(|desired| drop(desired.reports.insert(key, value)));
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Desired)) -> u64 {
@@ -193,7 +208,11 @@ impl Registration {
     }
 
     /// What is desired and, as far as the loop knows, not in the store.
-    fn work(&self, registered: &BTreeMap<InstanceName, Arc<Wanted>>) -> Work {
+    fn work(
+        &self,
+        registered: &BTreeMap<InstanceName, Arc<Wanted>>,
+        reported: &BTreeMap<String, Option<Bytes>>,
+    ) -> Work {
         let desired = self.desired.lock();
         let missing = desired.instances.iter().filter(|(name, wanted)| {
             registered.get(name).is_none_or(|there| there.value != wanted.value)
@@ -203,6 +222,12 @@ impl Registration {
             version: desired.version,
             missing: missing.map(owned).collect(),
             leaving: desired.leaving.iter().map(owned).collect(),
+            reports: desired
+                .reports
+                .iter()
+                .filter(|(key, value)| reported.get(*key) != Some(value))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
         }
     }
 

@@ -41,6 +41,7 @@ pub(in crate::directory) struct Registrar {
     /// The revision of our node's key; instances are written only while it stands.
     node: Option<Revision>,
     registered: BTreeMap<InstanceName, Arc<Wanted>>,
+    reported: BTreeMap<String, Option<Bytes>>,
     /// The revision of the last write.
     revision: Revision,
 }
@@ -81,6 +82,7 @@ impl Registrar {
             renew_at: now,
             node: None,
             registered: BTreeMap::new(),
+            reported: BTreeMap::new(),
             revision: Revision::default(),
         }
     }
@@ -118,9 +120,10 @@ impl Registrar {
             self.verify_at = Instant::now() + self.options.verify_every;
         }
         let node = self.hold_node(lease).await?;
-        let work = self.registration.work(&self.registered);
+        let work = self.registration.work(&self.registered, &self.reported);
         self.leave(&work.leaving).await?;
         self.put(lease, node, &work.missing).await?;
+        self.report(lease, node, &work.reports).await?;
         self.registration.publish_applied(work.version, self.revision);
         Ok(())
     }
@@ -142,6 +145,7 @@ impl Registrar {
             self.lease = None;
             self.node = None;
             self.registered.clear();
+            self.reported.clear();
             self.registration.lose(Instant::now());
         } else {
             tracing::debug!(%error, "registering failed; trying again");
@@ -256,6 +260,28 @@ impl Registrar {
         Ok(())
     }
 
+    /// Writes or removes what the node says of itself, as long as the node's key is ours.
+    async fn report(
+        &mut self,
+        lease: LeaseId,
+        node: Revision,
+        reports: &[(String, Option<Bytes>)],
+    ) -> Result<(), Stopped> {
+        for batch in reports.chunks(BATCH) {
+            let ops = batch.iter().map(|(key, value)| match value {
+                Some(value) => Op::put(key, value.clone(), Some(lease)),
+                None => Op::delete(key),
+            });
+            let guarded = Txn::new(ops).when(Compare::unchanged_since(&self.node_key, node));
+            // Its revision is nothing to wait for: deleting an absent key makes no change.
+            if !self.store.txn(guarded).await?.succeeded {
+                return Err(Stopped::Contended);
+            }
+            self.reported.extend(batch.iter().cloned());
+        }
+        Ok(())
+    }
+
     fn written(&mut self, response: &TxnResponse) -> Result<(), Stopped> {
         if !response.succeeded {
             return Err(Stopped::Contended);
@@ -271,6 +297,25 @@ impl Registrar {
         self.node = node.filter(ours).map(|kv| kv.mod_revision);
         for service in self.registration.touched() {
             self.verify_service(lease, &service).await?;
+        }
+        self.verify_reports(lease).await
+    }
+
+    async fn verify_reports(&mut self, lease: LeaseId) -> Result<(), Stopped> {
+        let keys: Vec<String> = self.reported.keys().cloned().collect();
+        for batch in keys.chunks(BATCH) {
+            let response = self.store.txn(Txn::new(batch.iter().map(Op::get))).await?;
+            for (key, response) in batch.iter().zip(response.responses) {
+                let OpResponse::Get(found) = response else { continue };
+                let is_as_written = match (self.reported.get(key), &found) {
+                    (Some(Some(value)), Some(kv)) => kv.value == value && kv.lease == Some(lease),
+                    (Some(None), None) => true,
+                    _ => false,
+                };
+                if !is_as_written {
+                    self.reported.remove(key);
+                }
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use callboard::{
-    directory::{InstanceName, InstanceRecord},
+    directory::{Config, ConfigRecord, InstanceName, InstanceRecord},
     kv::{KeyValueStore, RangeRequest},
     testing::KvFaults,
 };
@@ -23,6 +23,8 @@ struct Churn {
     cluster: Cluster,
     random: fastrand::Rng,
     nodes: Vec<(Node, BTreeSet<InstanceName>)>,
+    /// What each node uses of the configuration, by the names of the services.
+    configs: Vec<Vec<Config<u64>>>,
     next: u64,
 }
 
@@ -33,7 +35,8 @@ impl Churn {
         for n in 0..NODES {
             nodes.push((cluster.node(&format!("n{n}")).await, BTreeSet::new()));
         }
-        Self { cluster, random: fastrand::Rng::with_seed(seed), nodes, next: 0 }
+        let configs = nodes.iter().map(|(node, _)| configs(node)).collect();
+        Self { cluster, random: fastrand::Rng::with_seed(seed), nodes, configs, next: 0 }
     }
 
     fn faults(&mut self) -> KvFaults {
@@ -53,7 +56,7 @@ impl Churn {
 
     async fn step(&mut self) {
         let at = self.random.usize(..NODES);
-        match self.random.u32(..14) {
+        match self.random.u32(..16) {
             0..=4 => self.register(at).await,
             5..=7 => self.deregister(at).await,
             8 => self.restart(at).await,
@@ -67,6 +70,7 @@ impl Churn {
                 let faults = self.faults();
                 self.nodes[at].0.line.set(faults);
             }
+            13 | 14 => self.configure(at).await,
             _ => self.freeze_for_a_while(at).await,
         }
         sleep(Duration::from_millis(self.random.u64(..1500))).await;
@@ -94,11 +98,21 @@ impl Churn {
         drop(timeout(Duration::from_millis(200), node.directory.deregister(&leaving)).await);
     }
 
+    async fn configure(&mut self, at: usize) {
+        self.next += 1;
+        let name = format!("s{}", self.random.usize(..SERVICES));
+        let configuration = self.nodes[at].0.directory.configuration();
+        let set = configuration.set(&name, &self.next);
+        // It may be written or not.
+        drop(timeout(Duration::from_secs(5), set).await);
+    }
+
     /// A crash, and a new life under the same name.
     async fn restart(&mut self, at: usize) {
         let old = &self.nodes[at].0;
         old.directory.abort();
         let node = self.cluster.node(old.directory.node().as_str()).await;
+        self.configs[at] = configs(&node);
         self.nodes[at] = (node, BTreeSet::new());
     }
 
@@ -141,6 +155,7 @@ impl Churn {
 
     async fn check(&self, seed: u64) {
         let stored = self.stored().await;
+        self.check_configs(seed).await;
         for (node, wanted) in &self.nodes {
             let own: BTreeSet<InstanceName> = stored
                 .values()
@@ -160,6 +175,33 @@ impl Churn {
             assert_eq!(node.directory.stale_since(), None, "seed {seed}");
         }
     }
+}
+
+impl Churn {
+    /// Every node uses what stands, and says so; what was removed by hand nobody has lost.
+    async fn check_configs(&self, seed: u64) {
+        for ((node, _), configs) in self.nodes.iter().zip(&self.configs) {
+            for config in configs {
+                let prefix = format!("config/current/{}", config.name());
+                let used = config.current().map(|value| value.version());
+                let configuration = node.directory.configuration();
+                let stands: Option<ConfigRecord> = configuration.get(config.name()).await.unwrap();
+                match stands {
+                    Some(record) => {
+                        assert_eq!(used, Some(record.version), "seed {seed}: {prefix} at {node:?}");
+                    }
+                    None => assert!(self.cluster.keys(&prefix).await.is_empty(), "seed {seed}"),
+                }
+                let applied = configuration.applied(config.name()).await.unwrap();
+                let own = applied.iter().find(|one| one.node == *node.directory.node());
+                assert_eq!(own.map(|one| one.version), Some(used), "seed {seed}: {applied:?}");
+            }
+        }
+    }
+}
+
+fn configs(node: &Node) -> Vec<Config<u64>> {
+    (0..SERVICES).map(|n| node.directory.config(format!("s{n}")).unwrap()).collect()
 }
 
 async fn churn(seed: u64) {

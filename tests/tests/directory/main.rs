@@ -1,6 +1,7 @@
 //! The directory over the embedded store, under a paused clock.
 
 mod cluster;
+mod config;
 mod convergence;
 mod definitions;
 mod elections;
