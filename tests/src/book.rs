@@ -15,6 +15,7 @@ pages! {
     coming_from_actix: include_str!("../../book/src/coming-from/actix.md");
     coming_from_kameo: include_str!("../../book/src/coming-from/kameo.md");
     coming_from_ractor: include_str!("../../book/src/coming-from/ractor.md");
+    configuration: include_str!("../../book/src/configuration.md");
     getting_started: include_str!("../../book/src/getting-started.md");
     inspecting: include_str!("../../book/src/inspecting.md");
     leaders: include_str!("../../book/src/leaders.md");
