@@ -2,10 +2,10 @@
 //! models: [spin](https://docs.rs/spin)'s and the standard library's, and under `cfg(loom)` those of
 //! [loom](https://docs.rs/loom), which runs a model under every interleaving that they allow.
 //!
-//! A lock here is held for some ten instructions, and no user code runs under it. One that can put
-//! its waiters to sleep pays for that at each release, by a locked operation of some 25 cycles that
-//! only tells it that nobody sleeps; one that spins is released by a plain store. That is a fifth of
-//! what a message costs. Everything else in the crate locks by parking_lot.
+//! A lock here is held for some tens of instructions, and no user code runs under it. One that can put
+//! its waiters to sleep pays for that at each release, by a locked operation that only tells it that
+//! nobody sleeps; one that spins is released by a plain store. That was a tenth of what a message
+//! cost. Everything else in the crate locks by parking_lot.
 //!
 //! Only code that has models takes its lock and its atomics from here. A build with `--cfg loom` is
 //! for `cargo test --lib loom` alone: outside a model loom's types panic.
@@ -37,11 +37,11 @@ mod waiting {
     pub(crate) type Mutex<T> = SpinMutex<T, Patience>;
     pub(crate) type MutexGuard<'a, T> = SpinMutexGuard<'a, T, Patience>;
 
-    /// Looks in between whether a thread that waits so long had better let others run: whoever holds
-    /// the lock is then not running.
+    /// After so many looks in vain a thread lets others run: whoever holds the lock for that long has
+    /// lost its core.
     const YIELD_EVERY: u32 = 64;
-    /// And whether that does not help either, as when it waits with a higher priority than whoever
-    /// holds the lock has, so that it must sleep.
+    /// After so many it sleeps: letting others run is of no help where whoever holds the lock has a
+    /// lower priority.
     const SLEEP_EVERY: u32 = 1024;
     const SLEEP: Duration = Duration::from_micros(50);
 

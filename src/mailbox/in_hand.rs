@@ -44,7 +44,7 @@ impl InHand {
     /// lost, until the owner [repairs](super::Mailbox::grant) it.
     #[inline]
     pub(super) fn clear(&self) -> bool {
-        // Two plain accesses where `release` takes the cache line for itself, for 20 cycles.
+        // Two plain accesses where `release` needs a locked one.
         let flag = self.0.load(Ordering::Relaxed) & AWAITED;
         self.0.store(flag, Ordering::Release);
         flag != 0
