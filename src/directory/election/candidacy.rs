@@ -3,10 +3,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::OwnedMutexGuard,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
-use super::{CandidateRecord, Leadership, candidate_key, in_line};
+use super::{CandidateRecord, Leadership, candidate_key, in_line, leadership::deleted};
 use crate::{
     directory::{
         Directory, DirectoryError,
@@ -14,9 +14,7 @@ use crate::{
         store::backoff,
     },
     id::Name,
-    kv::{
-        Compare, EventKind, KeyValue, KvError, LeaseId, Op, OpResponse, Revision, Txn, WatchRequest,
-    },
+    kv::{Compare, KeyValue, KvError, LeaseId, Op, OpResponse, Revision, Txn},
 };
 
 /// How long to wait for a lease before another look.
@@ -85,7 +83,8 @@ impl<'a> Candidacy<'a> {
         match self.standing(lease, created).await? {
             Standing::Out => return Ok(None),
             Standing::Behind(other, at) => {
-                self.wait_for(lease, other, at).await?;
+                // Or of one's own lease.
+                deleted(inner, &other, at, || self.lease() == Some(lease)).await?;
                 return Ok(None);
             }
             Standing::First => {}
@@ -169,30 +168,6 @@ impl<'a> Candidacy<'a> {
             Some(0) => Standing::First,
             Some(place) => Standing::Behind(line[place - 1].key.clone(), at),
         })
-    }
-
-    /// Waits for the end of the candidate before this one, or of one's own lease.
-    async fn wait_for(&self, lease: LeaseId, other: String, at: Revision) -> Result<(), KvError> {
-        let inner = &self.directory.inner;
-        let options = &inner.options;
-        let request = WatchRequest { prefix: other, from: at.next() };
-        let mut watcher = inner.store.watch(request).await?;
-        let mut contact = Instant::now();
-        loop {
-            match timeout(options.probe_every, watcher.next()).await {
-                Ok(batch) => {
-                    contact = Instant::now();
-                    if batch?.events.iter().any(|event| event.kind == EventKind::Delete) {
-                        return Ok(());
-                    }
-                }
-                Err(_) if self.lease() != Some(lease) => return Ok(()),
-                Err(_) if contact.elapsed() > options.silence_max => {
-                    return Err(KvError::WatchEnded("it was silent".to_owned()));
-                }
-                Err(_) => inner.store.probe(&mut *watcher).await?,
-            }
-        }
     }
 
     /// Gives the role up; resolves when the others can see that.

@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -7,12 +8,16 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::select;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::{
-    directory::{Directory, DirectoryError, store::backoff},
+    directory::{Directory, DirectoryError, Inner, store::backoff},
     id::Name,
-    kv::{Compare, EventKind, KvError, LeaseId, Revision, Txn, TxnResponse, WatchRequest},
+    kv::{
+        Compare, EventKind, KvError, LeaseId, RangeRequest, Revision, Txn, TxnResponse,
+        WatchRequest,
+    },
 };
 
 /// How often a leader looks whether its node still has the lease that it leads by.
@@ -154,12 +159,8 @@ impl Leadership {
 
     /// Waits until this node leads no more; says why.
     pub(super) async fn lost(&self) -> &'static str {
-        let lapsed = std::pin::pin!(self.lapsed());
-        let deleted = std::pin::pin!(self.deleted());
-        match futures_util::future::select(lapsed, deleted).await {
-            futures_util::future::Either::Left((why, _)) => why,
-            futures_util::future::Either::Right((why, _)) => why,
-        }
+        let (lapsed, deleted) = (pin!(self.lapsed()), pin!(self.deleted()));
+        select(lapsed, deleted).await.factor_first().0
     }
 
     async fn lapsed(&self) -> &'static str {
@@ -188,31 +189,39 @@ impl Leadership {
     /// Ready when the key is gone.
     async fn watch_own(&self) -> Result<(), KvError> {
         let held = &*self.held;
-        let (store, options) = (&held.directory.inner.store, &held.directory.inner.options);
-        let there = store.range(crate::kv::RangeRequest::prefix(&held.key)).await?;
+        let inner = &held.directory.inner;
+        let there = inner.store.range(RangeRequest::prefix(&held.key)).await?;
         if !there.kvs.iter().any(|kv| kv.create_revision == held.created) {
             return Ok(());
         }
-        let from = there.revision.next();
-        let mut watcher = store.watch(WatchRequest { prefix: held.key.clone(), from }).await?;
-        loop {
-            match timeout(options.probe_every, watcher.next()).await {
-                Ok(batch) => {
-                    if batch?.events.iter().any(|event| event.kind == EventKind::Delete) {
-                        return Ok(());
-                    }
-                }
-                Err(_) => {
-                    store.probe(&mut *watcher).await?;
-                    let silence = options.silence_max;
-                    let answer = timeout(silence, watcher.next()).await;
-                    let silent = |_| KvError::WatchEnded("it was silent".to_owned());
-                    let batch = answer.map_err(silent)??;
-                    if batch.events.iter().any(|event| event.kind == EventKind::Delete) {
-                        return Ok(());
-                    }
+        deleted(inner, &held.key, there.revision, || true).await
+    }
+}
+
+/// Waits until a key was deleted after this revision, or as long as there is something to wait for.
+pub(super) async fn deleted(
+    inner: &Inner,
+    key: &str,
+    after: Revision,
+    goes_on: impl Fn() -> bool,
+) -> Result<(), KvError> {
+    let (store, options) = (&inner.store, &inner.options);
+    let request = WatchRequest { prefix: key.to_owned(), from: after.next() };
+    let mut watcher = store.watch(request).await?;
+    let mut contact = Instant::now();
+    loop {
+        match timeout(options.probe_every, watcher.next()).await {
+            Ok(batch) => {
+                contact = Instant::now();
+                if batch?.events.iter().any(|event| event.kind == EventKind::Delete) {
+                    return Ok(());
                 }
             }
+            Err(_) if !goes_on() => return Ok(()),
+            Err(_) if contact.elapsed() > options.silence_max => {
+                return Err(KvError::WatchEnded("it was silent".to_owned()));
+            }
+            Err(_) => store.probe(&mut *watcher).await?,
         }
     }
 }
