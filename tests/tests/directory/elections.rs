@@ -1,10 +1,11 @@
 use std::{
     collections::BTreeSet,
-    future::pending,
+    future::{pending, poll_fn},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -234,6 +235,36 @@ async fn candidacies_of_one_process_take_turns() {
     let (first, second) =
         tokio::join!(role.lead(one_after_the_other), role.lead(one_after_the_other));
     assert_ne!(first.unwrap(), second.unwrap());
+}
+
+/// Time passes for the whole thread, as for a process that is stopped: its timers come late.
+#[tokio::test]
+async fn work_that_wakes_up_past_its_deadline_is_not_polled_again() {
+    let cluster = Cluster::default();
+    let node = cluster.node("a").await;
+    let role = node.directory.role(name("billing"));
+    let went_on = Arc::new(AtomicBool::new(false));
+    let work = {
+        let went_on = went_on.clone();
+        async move |_: Leadership| {
+            std::thread::sleep(Duration::from_secs(5));
+            // Woken at once, before the runtime looks at its timers.
+            let mut has_waited = false;
+            poll_fn(|cx| match std::mem::replace(&mut has_waited, true) {
+                true => Poll::Ready(()),
+                false => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+            })
+            .await;
+            went_on.store(true, Ordering::SeqCst);
+        }
+    };
+    // In a task: what the test itself awaits is polled after the timers.
+    let lost = tokio::spawn(async move { role.lead(work).await }).await.unwrap().unwrap_err();
+    assert!(matches!(lost, DirectoryError::LeadershipLost { .. }), "{lost}");
+    assert!(!went_on.load(Ordering::SeqCst));
 }
 
 #[tokio::test(start_paused = true)]
