@@ -30,9 +30,10 @@ enum Code {
     NotHandled = 15,
     Unsupported = 16,
     Moved = 17,
+    NotReady = 18,
 }
 
-const CODES: [Code; 17] = [
+const CODES: [Code; 18] = [
     Code::MailboxFull,
     Code::CircuitOpen,
     Code::NoSuchService,
@@ -50,6 +51,7 @@ const CODES: [Code; 17] = [
     Code::NotHandled,
     Code::Unsupported,
     Code::Moved,
+    Code::NotReady,
 ];
 
 /// The body of a refusal. One shape for all codes, so that a code that a reader does not know can
@@ -109,6 +111,9 @@ fn parts(kind: &FailureKind) -> (Code, Vec<String>, Vec<u64>) {
         K::NotPermitted { reason } => (Code::NotPermitted, one(reason), vec![]),
         K::Stopped { actor } => (Code::Stopped, one(actor), vec![]),
         K::Moved { actor } => (Code::Moved, one(actor), vec![]),
+        K::NotReady { service, states } => {
+            (Code::NotReady, vec![service.clone(), states.clone()], vec![])
+        }
         K::StartFailed { actor, reason } => {
             (Code::StartFailed, vec![actor.clone(), reason.clone()], vec![])
         }
@@ -154,6 +159,7 @@ fn kind(wire: Wire) -> FailureKind {
         Code::NotPermitted => K::NotPermitted { reason: text() },
         Code::Stopped => K::Stopped { actor: text() },
         Code::Moved => K::Moved { actor: text() },
+        Code::NotReady => K::NotReady { service: text(), states: text() },
         Code::StartFailed => K::StartFailed { actor: text(), reason: text() },
         Code::Panicked => K::Panicked,
         Code::Unanswered => K::Unanswered,
@@ -205,6 +211,7 @@ mod tests {
             K::NotHandled { target: text("a"), message: text("b"), how: text("c") },
             K::Unsupported { option: text("a"), target: text("b") },
             K::Moved { actor: text("a") },
+            K::NotReady { service: text("a"), states: text("b") },
         ]
     }
 
@@ -222,7 +229,7 @@ mod tests {
     #[test]
     fn the_codes_are_pinned() {
         let codes: Vec<u16> = all().iter().map(|kind| parts(kind).0 as u16).collect();
-        assert_eq!(codes, [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]);
+        assert_eq!(codes, [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]);
         let stopped = Failure::new(FailureKind::Stopped { actor: "ab".into() });
         assert_eq!(&to_wire(&stopped)[..], [5, 0, 1, 2, b'a', b'b', 0]);
     }

@@ -138,7 +138,7 @@ impl Inner {
         Ok(response.succeeded.then_some(response.revision))
     }
 
-    async fn persist(&self, txn: Txn) -> Result<TxnResponse, DirectoryError> {
+    pub(super) async fn persist(&self, txn: Txn) -> Result<TxnResponse, DirectoryError> {
         let write = || self.store.txn(txn.clone());
         Ok(patiently(self.options.backoff_max, write).await?)
     }

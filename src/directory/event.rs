@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use super::InstanceRecord;
+use super::{HealthRecord, InstanceRecord};
 
 /// What happened to a service, as this node's cache saw it.
 ///
@@ -11,7 +11,8 @@ use super::InstanceRecord;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DirectoryEvent {
-    /// An instance came, or one that was suspect is back.
+    /// An instance came, or one that was suspect is back. It passes its checks, unless its `Health`
+    /// follows at once.
     Up(Arc<InstanceRecord>),
     /// The record of an instance changed.
     Changed(Arc<InstanceRecord>),
@@ -26,6 +27,15 @@ pub enum DirectoryEvent {
     /// most likely their leases ended while their nodes live. It stays in the snapshot for one more
     /// lease time; then it is up again, or down. May follow a `Down` of the same instance.
     Suspect(Arc<InstanceRecord>),
+    /// An instance does better or worse, or was taken out or in again.
+    Health {
+        /// The instance.
+        instance: Arc<InstanceRecord>,
+        /// How it does now.
+        health: Arc<HealthRecord>,
+    },
+    /// Fewer than half of the instances pass their checks, so that all are called; or that is over.
+    Panic(bool),
     /// The subscriber was too slow and events were dropped: read the snapshot.
     Resync,
     /// The store can't be reached: the snapshot may be old.

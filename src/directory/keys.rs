@@ -1,7 +1,7 @@
 //! Where things stand in the store.
 
 use crate::{
-    directory::InstanceName,
+    directory::{InstanceName, MaintenanceScope},
     id::{Incarnation, Name},
 };
 
@@ -23,6 +23,10 @@ pub(super) enum Key {
     Instance(Name, InstanceName),
     /// `bye/<service>/<instance>`: written with the delete of an instance that left in order
     Bye(Name, InstanceName),
+    /// `health/<service>/<instance>`: how an instance does, unless it does well
+    Health(Name, InstanceName),
+    /// `policy/maintenance/<node>[/<service>]`, without a lease
+    Maintenance(MaintenanceScope),
     /// `config/current/<name>`, without a lease
     Config(Name),
     /// Something that the directory does not follow.
@@ -43,8 +47,8 @@ impl Keys {
 
     /// The prefixes of what is followed. The rest is either nobody's business or, as the history of
     /// the configuration, too much to be kept in memory.
-    pub(super) fn followed(&self) -> [String; 5] {
-        ["bye/", "config/current/", "def/", "node/", "svc/"]
+    pub(super) fn followed(&self) -> [String; 7] {
+        ["bye/", "config/current/", "def/", "health/", "node/", "policy/maintenance/", "svc/"]
             .map(|kind| format!("{}{kind}", self.root))
     }
 
@@ -67,6 +71,18 @@ impl Keys {
 
     pub(super) fn bye(&self, service: &Name, instance: InstanceName) -> String {
         format!("{}bye/{service}/{instance}", self.root)
+    }
+
+    pub(super) fn health(&self, service: &Name, instance: InstanceName) -> String {
+        format!("{}health/{service}/{instance}", self.root)
+    }
+
+    pub(super) fn maintenance(&self, scope: &MaintenanceScope) -> String {
+        let MaintenanceScope { node, service } = scope;
+        match service {
+            None => format!("{}policy/maintenance/{node}", self.root),
+            Some(service) => format!("{}policy/maintenance/{node}/{service}", self.root),
+        }
     }
 
     /// The prefix of all candidates for roles.
@@ -122,6 +138,11 @@ impl Keys {
             "def" => name().map(Key::Definition),
             "svc" => instance().map(|(service, instance)| Key::Instance(service, instance)),
             "bye" => instance().map(|(service, instance)| Key::Bye(service, instance)),
+            "health" => instance().map(|(service, instance)| Key::Health(service, instance)),
+            "policy" => match rest.strip_prefix("maintenance/") {
+                Some(scope) => maintenance(scope).map(Key::Maintenance),
+                None => Some(Key::Other),
+            },
             "config" => match rest.strip_prefix("current/") {
                 Some(name) => Name::new(name).ok().map(Key::Config),
                 None => Some(Key::Other),
@@ -130,6 +151,15 @@ impl Keys {
         };
         parsed.unwrap_or(Key::Malformed)
     }
+}
+
+/// `<node>` or `<node>/<service>`.
+fn maintenance(scope: &str) -> Option<MaintenanceScope> {
+    let (node, service) = match scope.split_once('/') {
+        None => (scope, None),
+        Some((node, service)) => (node, Some(Name::new(service).ok()?)),
+    };
+    Some(MaintenanceScope { node: Name::new(node).ok()?, service })
 }
 
 #[cfg(test)]
@@ -147,6 +177,14 @@ mod tests {
         assert!(key.starts_with(&keys.instances_of(&service, instance.incarnation())));
         assert_eq!(keys.parse(&key), Key::Instance(service.clone(), instance));
         assert_eq!(keys.parse(&keys.config(&service)), Key::Config(service.clone()));
+        let health = keys.health(&service, instance);
+        assert_eq!(keys.parse(&health), Key::Health(service.clone(), instance));
+        for scope in [
+            MaintenanceScope::node(service.clone()),
+            MaintenanceScope::service(service.clone(), service.clone()),
+        ] {
+            assert_eq!(keys.parse(&keys.maintenance(&scope)), Key::Maintenance(scope));
+        }
         assert_eq!(keys.parse(&keys.bye(&service, instance)), Key::Bye(service, instance));
     }
 
@@ -168,6 +206,9 @@ mod tests {
             "def/",
             "config/current/",
             "config/current/a/b",
+            "health/orders",
+            "policy/maintenance/",
+            "policy/maintenance/a/b/c",
         ] {
             let key = format!("/callboard/shop/{malformed}");
             assert_eq!(keys.parse(&key), Key::Malformed, "{key}");
@@ -187,6 +228,8 @@ mod tests {
             keys.instance(&name, instance),
             keys.bye(&name, instance),
             keys.config(&name),
+            keys.health(&name, instance),
+            keys.maintenance(&MaintenanceScope::node(name.clone())),
         ];
         assert!(followed.iter().all(is_followed));
         let left_out = [keys.config_version(&name, 1), keys.config_applied_by(&name, &name)];

@@ -10,8 +10,11 @@ mod definition;
 mod election;
 mod error;
 mod event;
+mod health;
 mod keys;
+mod metadata;
 mod options;
+mod query;
 mod record;
 mod registration;
 mod store;
@@ -49,7 +52,15 @@ pub use self::{
     election::{Candidate, FencingToken, Leadership, Role},
     error::DirectoryError,
     event::{DirectoryEvent, Subscription},
+    health::{
+        HEALTH_REASON_BYTES_MAX, HealthRecord, HealthState, Maintenance, MaintenanceScope, Routing,
+    },
+    metadata::{
+        CAPABILITIES_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX,
+        METADATA_BYTES_MAX, WEIGHT_MAX,
+    },
     options::DirectoryOptions,
+    query::{Found, Query, VersionRequirement, VersionRequirementError},
     record::{
         Durability, InstanceName, InstanceNameError, InstanceRecord, MessageEntry, Mode,
         NodeRecord, ServiceDef,
@@ -177,19 +188,69 @@ impl Directory {
     /// # Cancel safety
     /// Dropping the future does not take the wish back: call [`deregister`](Self::deregister).
     pub async fn register(&self, record: InstanceRecord) -> Result<(), DirectoryError> {
+        self.register_as(record, None).await
+    }
+
+    /// As [`register`](Self::register), with a health that is known from the beginning: there is no
+    /// moment at which the instance is taken for one that passes.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    ///
+    /// # Cancel safety
+    /// As [`register`](Self::register).
+    pub async fn register_with_health(
+        &self,
+        record: InstanceRecord,
+        health: HealthRecord,
+    ) -> Result<(), DirectoryError> {
+        self.register_as(record, Some(health)).await
+    }
+
+    async fn register_as(
+        &self,
+        record: InstanceRecord,
+        health: Option<HealthRecord>,
+    ) -> Result<(), DirectoryError> {
         let inner = &self.inner;
         inner.registration.check_open()?;
         record.check()?;
         inner.check_own(&record)?;
+        let health = health.filter(|health| health.state != HealthState::Passing);
+        let health = health.map(|health| encode(&health)).transpose()?;
         let wanted = Wanted {
             key: inner.keys.instance(&record.service, record.instance),
             bye: inner.keys.bye(&record.service, record.instance),
+            health: inner.keys.health(&record.service, record.instance),
             value: encode(&record)?,
             service: record.service,
         };
-        let version = inner.registration.want(record.instance, wanted);
+        let version = inner.registration.want(record.instance, wanted, health);
         let revision = inner.registration.applied(version).await?;
         inner.seen(revision).await
+    }
+
+    /// Says how an instance of this node does; resolves when the store has it. Others see it within
+    /// milliseconds. An instance that is not registered here is left alone.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Superseded`], [`DirectoryError::Closed`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not take the word back.
+    pub async fn set_health(
+        &self,
+        instance: InstanceName,
+        health: HealthRecord,
+    ) -> Result<(), DirectoryError> {
+        let registration = &self.inner.registration;
+        registration.check_open()?;
+        let passes = health.state == HealthState::Passing;
+        let value = if passes { None } else { Some(encode(&health)?) };
+        match registration.report_health(instance, value) {
+            None => Ok(()),
+            Some(version) => registration.applied(version).await.map(drop),
+        }
     }
 
     /// Takes instances out in order: others see that they left. Resolves when they are gone from
@@ -264,6 +325,11 @@ impl Directory {
     /// Since when the store can't be reached and the cache may be old; none while it is fresh.
     pub fn stale_since(&self) -> Option<Instant> {
         self.inner.cache.status().borrow().stale_since
+    }
+
+    /// How old the cache may be: nothing while it follows the store.
+    pub fn age(&self) -> Duration {
+        self.stale_since().map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// How many values could not be read since the start.

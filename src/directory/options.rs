@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use super::DirectoryError;
+use super::{DirectoryError, metadata::check_labels};
 use crate::{
     id::{Incarnation, Name},
     kv::LEASE_TTL_MAX,
@@ -82,6 +82,9 @@ impl DirectoryOptions {
             if value.is_zero() || value > LEASE_TTL_MAX {
                 return refuse(option, "use more than nothing and at most a year");
             }
+        }
+        if let Err(error) = check_labels(&self.labels) {
+            return refuse("labels", &error.to_string());
         }
         if self.silence_max <= self.probe_every {
             return refuse("silence_max", "use more than probe_every");

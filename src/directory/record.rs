@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::DirectoryError;
 use crate::{
-    id::{ActorId, Incarnation, Name, check_message_name},
+    id::{ActorId, Incarnation, Name},
     kv::VALUE_BYTES_MAX,
 };
 
@@ -107,7 +107,7 @@ pub struct InstanceRecord {
     pub node: Name,
     /// The actor in that process.
     pub actor: ActorId,
-    /// The version of the program, as its author counts.
+    /// The version of the program: a semantic version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// What it can do beyond others of the service.
@@ -116,7 +116,7 @@ pub struct InstanceRecord {
     /// What the operator says of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Its share of the calls against other instances; 1 by default, 0 takes none.
+    /// Its share of the calls against other instances: 0, which takes none, to 10 000; 1 by default.
     #[serde(default = "one")]
     pub weight: u32,
     /// What it handles.
@@ -148,15 +148,6 @@ impl InstanceRecord {
     /// Whether it handles this version of this message.
     pub fn handles(&self, message: &str, version: u32) -> bool {
         self.messages.iter().any(|entry| entry.name == message && entry.version == version)
-    }
-
-    /// Refuses what a reader would not believe.
-    pub(super) fn check(&self) -> Result<(), DirectoryError> {
-        for message in &self.messages {
-            check_message_name(&message.name)
-                .map_err(|error| DirectoryError::Record(error.to_string()))?;
-        }
-        Ok(())
     }
 }
 

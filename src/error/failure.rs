@@ -125,6 +125,17 @@ pub enum FailureKind {
         /// The name that was asked for.
         service: String,
     },
+    /// The service has instances, but none that takes calls.
+    #[error(
+        "no instance of the service {service} takes calls: {states}; end the maintenance, or see why \
+         their checks fail"
+    )]
+    NotReady {
+        /// The name that was asked for.
+        service: String,
+        /// How many instances there are in which state.
+        states: String,
+    },
     /// A policy forbids it.
     #[error("not permitted: {reason}")]
     NotPermitted {

@@ -17,7 +17,7 @@ use crate::{
     },
     bus::{Body, Destination, Outgoing},
     directory::{InstanceRecord, ServiceView},
-    error::{AskError, Failure, FailureKind, TellError},
+    error::{AskError, Failure, TellError},
     id::Name,
     message::Message,
 };
@@ -63,7 +63,7 @@ impl<'a, M: Message> Route<'a, M> {
         if view.instances.is_empty() && self.target.node.directory().definition(name).is_some() {
             return Ok(name);
         }
-        router::candidates::<M>(name, &view).map(|_| name)
+        router::check_handled::<M>(name, &view).map(|()| name)
     }
 
     pub(super) fn try_tell(&self, message: M) -> Result<(), TellError<M>> {
@@ -140,15 +140,13 @@ impl<'a, M: Message> Route<'a, M> {
         }
     }
 
-    /// The first in order of the instances that were not asked yet.
+    /// The next instance of those that were not asked yet.
     fn choose(&self, course: &Course, key: Option<&str>) -> Result<Arc<InstanceRecord>, Failure> {
         let (name, view) = self.find()?;
-        let mut able = router::candidates::<M>(name, &view)?;
-        able.retain(|record| !course.asked.contains(&record.instance));
         let own = self.target.node.incarnation();
-        let order = router::order(able, own, key, &mut |n| fastrand::usize(..n));
-        let nobody = || FailureKind::NoSuchService { service: name.to_string() }.into();
-        order.into_iter().next().ok_or_else(nobody)
+        let asking = router::Asking { own, key, asked: &course.asked };
+        let chosen = router::choose::<M>(name, &view, &asking, &mut |below| fastrand::u64(..below));
+        chosen.map(Arc::clone)
     }
 
     fn shortcut(&self, record: &InstanceRecord) -> Option<Box<dyn LocalAsk<M>>> {

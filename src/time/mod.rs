@@ -15,3 +15,9 @@ pub(crate) use clock::Clock;
 pub(crate) use deadline::Deadline;
 pub use duration::{DurationError, parse_duration};
 pub(crate) use timer::{Registration, Timer};
+
+/// The wall clock in milliseconds of Unix time, for what people read; 0 before 1970.
+pub(crate) fn unix_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

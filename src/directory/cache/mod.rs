@@ -32,7 +32,9 @@ use self::{
     model::{Delta, Model},
     view::ServiceCell,
 };
-use super::{DirectoryEvent, NodeRecord, Subscription, config::Configs};
+use super::{
+    DirectoryEvent, HealthState, Maintenance, NodeRecord, Routing, Subscription, config::Configs,
+};
 use crate::{id::Name, kv::Revision};
 
 const SHARDS: usize = 64;
@@ -44,6 +46,7 @@ type Cells = HashMap<Name, Arc<ServiceCell>, FxBuildHasher>;
 pub(super) struct Cache {
     shards: [Shard; SHARDS],
     nodes: ArcSwap<Vec<Arc<NodeRecord>>>,
+    maintenance: ArcSwap<Vec<Maintenance>>,
     configs: Arc<Configs>,
     subscribers: Mutex<Subscribers>,
     status: watch::Sender<CacheStatus>,
@@ -86,6 +89,7 @@ impl Cache {
         Self {
             shards: std::array::from_fn(|_| Shard::default()),
             nodes: ArcSwap::default(),
+            maintenance: ArcSwap::default(),
             configs,
             subscribers: Mutex::default(),
             status: watch::Sender::default(),
@@ -115,6 +119,10 @@ impl Cache {
 
     pub(super) fn nodes(&self) -> Vec<Arc<NodeRecord>> {
         self.nodes.load().as_ref().clone()
+    }
+
+    pub(super) fn maintenance(&self) -> Vec<Maintenance> {
+        self.maintenance.load().as_ref().clone()
     }
 
     /// Services that have an instance or a definition, sorted.
@@ -179,8 +187,16 @@ impl Cache {
         for service in delta.services {
             by_shard.entry(shard_of(&service)).or_default().push(service);
         }
+        let mut events = delta.events;
         for (shard, services) in by_shard {
-            self.shards[shard].publish(model, services, &self.generation);
+            let panics = self.shards[shard].publish(model, services, &self.generation);
+            events.extend(panics.into_iter().map(|(service, is_panicking)| {
+                warn_of_panic(&service, is_panicking);
+                (service, DirectoryEvent::Panic(is_panicking))
+            }));
+        }
+        if delta.maintenance {
+            self.maintenance.store(Arc::new(model.maintenance()));
         }
         if delta.nodes {
             self.nodes.store(Arc::new(model.nodes()));
@@ -203,7 +219,7 @@ impl Cache {
             status.malformed += delta.malformed.len() as u64;
             status.lists += u64::from(listed);
         });
-        self.tell(delta.events);
+        self.tell(events);
     }
 
     fn tell(&self, events: Vec<(Name, DirectoryEvent)>) {
@@ -242,28 +258,33 @@ impl Shard {
         cell
     }
 
-    /// Shows the model's state of some services of this shard.
-    fn publish(&self, model: &Model, services: Vec<Name>, generation: &AtomicU64) {
+    /// Shows the model's state of some services of this shard. Gives those that began or ceased to
+    /// panic.
+    fn publish(
+        &self,
+        model: &Model,
+        services: Vec<Name>,
+        generation: &AtomicU64,
+    ) -> Vec<(Name, bool)> {
+        let mut panics = Vec::new();
         let _writer = self.writer.lock();
         let cells = self.cells.load_full();
         let mut added: Vec<(Name, Arc<ServiceCell>)> = Vec::new();
         let mut removed: Vec<Name> = Vec::new();
         for service in services {
             let cell = cells.get(&service);
-            let view = ServiceView {
-                generation: generation.fetch_add(1, Ordering::Relaxed) + 1,
-                instances: model.instances(&service),
-                suspects: model.suspects(&service),
-                definition: model.definition(&service),
-                service: service.clone(),
-            };
+            let view = view_of(model, &service, generation.fetch_add(1, Ordering::Relaxed) + 1);
+            let is_panicking = view.is_panicking();
+            if is_panicking != cell.is_some_and(|cell| cell.load().is_panicking()) {
+                panics.push((service.clone(), is_panicking));
+            }
             match cell {
                 // Only this shard knows it (handles are made under the same lock): forget it.
                 Some(cell) if is_empty(&view) && Arc::strong_count(cell) == 1 => {
-                    cell.store(view);
+                    drop(cell.store(view));
                     removed.push(service);
                 }
-                Some(cell) => cell.store(view),
+                Some(cell) => drop(cell.store(view)),
                 None if is_empty(&view) => {}
                 None => added.push((service, Arc::new(ServiceCell::new(view)))),
             }
@@ -274,6 +295,37 @@ impl Shard {
             removed.iter().for_each(|service| drop(changed.remove(service)));
             self.cells.store(Arc::new(changed));
         }
+        panics
+    }
+}
+
+fn view_of(model: &Model, service: &Name, generation: u64) -> ServiceView {
+    let instances = model.instances(service);
+    let health = model.health(&instances);
+    let mut states = health.iter().peekable();
+    let routing = Routing::of(&instances, |record| {
+        let health = states.next_if(|(name, _)| *name == record.instance);
+        health.map_or(HealthState::Passing, |(_, health)| health.state)
+    });
+    ServiceView {
+        service: service.clone(),
+        generation,
+        instances,
+        suspects: model.suspects(service),
+        health,
+        routing,
+        definition: model.definition(service),
+    }
+}
+
+fn warn_of_panic(service: &Name, is_panicking: bool) {
+    if is_panicking {
+        tracing::warn!(
+            %service,
+            "fewer than half of the instances pass their checks: all of them are called"
+        );
+    } else {
+        tracing::info!(%service, "enough instances pass their checks again");
     }
 }
 

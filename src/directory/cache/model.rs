@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     directory::{
-        DirectoryEvent, InstanceName, InstanceRecord, NodeRecord, ServiceDef,
+        DirectoryEvent, HealthRecord, InstanceName, InstanceRecord, Maintenance, NodeRecord,
+        ServiceDef,
         config::Entry,
         keys::{Key, Keys},
     },
@@ -41,6 +42,8 @@ pub(super) struct Delta {
     pub(super) services: BTreeSet<Name>,
     /// Whether the list of nodes is no longer right.
     pub(super) nodes: bool,
+    /// Whether the list of what is in maintenance is no longer right.
+    pub(super) maintenance: bool,
     /// Configurations whose entry changed.
     pub(super) configs: BTreeSet<Name>,
     /// What to tell, in order.
@@ -82,6 +85,22 @@ impl Model {
         instances.keys().filter(is_suspect).copied().collect()
     }
 
+    /// How those of these instances do that don't pass, in their order.
+    pub(super) fn health(
+        &self,
+        instances: &[Arc<InstanceRecord>],
+    ) -> Vec<(InstanceName, Arc<HealthRecord>)> {
+        let health = |record: &Arc<InstanceRecord>| {
+            self.records.health(record).map(|health| (record.instance, health))
+        };
+        instances.iter().filter_map(health).collect()
+    }
+
+    /// What is in maintenance.
+    pub(super) fn maintenance(&self) -> Vec<Maintenance> {
+        self.records.maintenance.all()
+    }
+
     pub(super) fn definition(&self, service: &Name) -> Option<Arc<ServiceDef>> {
         self.records.definitions.get(service).cloned()
     }
@@ -106,6 +125,7 @@ impl Model {
         let old = std::mem::replace(&mut self.records, records);
         self.records.inherit(&old, &mut delta);
         self.settle(at, &mut delta);
+        self.records.fade(&mut Delta::default());
         self.records.compare(&old, &mut delta);
         self.revision = revision;
         delta
@@ -136,6 +156,7 @@ impl Model {
             }
         }
         self.settle(at, &mut delta);
+        self.records.fade(&mut delta);
         // Only what was seen counts: the revision of an answer may run ahead of changes to come.
         self.revision = self.revision.max(newest.unwrap_or_default());
         delta

@@ -10,8 +10,10 @@ use tokio::time::Instant;
 use super::model::Delta;
 use crate::{
     directory::{
-        DirectoryEvent, InstanceName, InstanceRecord, NodeRecord, ServiceDef,
+        DirectoryEvent, HealthRecord, HealthState, InstanceName, InstanceRecord, NodeRecord,
+        ServiceDef,
         config::Entry,
+        health::{MaintenanceScope, Places},
         keys::{Key, Keys},
         record::decode,
     },
@@ -22,6 +24,14 @@ use crate::{
 /// An instance by its place in the store.
 pub(super) type Place = (Name, InstanceName);
 
+/// What an instance said of itself.
+#[derive(Debug)]
+struct Health {
+    record: Arc<HealthRecord>,
+    /// Whether the store still holds it: that of a suspect is kept as long as the suspect.
+    stands: bool,
+}
+
 /// What is known, and what of it the store does not hold any more.
 #[derive(Debug, Default)]
 pub(super) struct Records {
@@ -30,6 +40,12 @@ pub(super) struct Records {
     pub(super) definitions: BTreeMap<Name, Arc<ServiceDef>>,
     /// The configuration; what can't be read stands as such, so that whoever uses it is told.
     pub(super) configs: BTreeMap<Name, Arc<Entry>>,
+    /// What instances that do not pass say of themselves, whether they are known or not.
+    healths: BTreeMap<Name, BTreeMap<InstanceName, Health>>,
+    /// Of those, whose record went in this step. Empty between steps.
+    fading: BTreeSet<Place>,
+    /// What operators took out.
+    pub(super) maintenance: Places,
     /// Instances that said `bye` within the last minute.
     pub(super) byes: HashSet<Place>,
     /// What vanished in this step without a farewell. Empty between steps.
@@ -76,6 +92,11 @@ impl Records {
             Key::Bye(service, instance) => {
                 self.put_bye((service.clone(), *instance), delta);
                 Some(())
+            }
+            Key::Health(service, instance) => decode(&kv.value)
+                .map(|record| self.put_health((service.clone(), *instance), record, delta)),
+            Key::Maintenance(scope) => {
+                self.maintain(scope, delta, |maintenance| maintenance.put(scope, kv))
             }
             Key::Config(name) => return self.configure(name, kv, delta),
             Key::Other => Some(()),
@@ -125,6 +146,8 @@ impl Records {
         let place = (record.service.clone(), record.instance);
         self.missing.remove(&place);
         let was_suspect = self.suspects.remove(&place).is_some();
+        // What it said before it vanished it would have said again by now.
+        self.forget_health(&place, |health| !health.stands);
         let service = place.0;
         let instances = self.instances.entry(service.clone()).or_default();
         let event = match instances.insert(record.instance, Arc::clone(&record)) {
@@ -135,7 +158,100 @@ impl Records {
             None => DirectoryEvent::Up(record),
         };
         delta.services.insert(service.clone());
+        let came = match &event {
+            DirectoryEvent::Up(record) => Some(Arc::clone(record)),
+            _ => None,
+        };
         delta.events.push((service, event));
+        if let Some(record) = came {
+            self.tell_health(&record, None, delta);
+        }
+    }
+
+    fn put_health(&mut self, place: Place, record: HealthRecord, delta: &mut Delta) {
+        self.fading.remove(&place);
+        let instance = self.instance(&place).cloned();
+        let before = instance.as_ref().and_then(|instance| self.health(instance));
+        let (service, name) = place;
+        let health = Health { record: Arc::new(record), stands: true };
+        self.healths.entry(service).or_default().insert(name, health);
+        if let Some(instance) = instance {
+            self.tell_health(&instance, before, delta);
+        }
+    }
+
+    /// Changes what is in maintenance.
+    fn maintain<T>(
+        &mut self,
+        scope: &MaintenanceScope,
+        delta: &mut Delta,
+        change: impl FnOnce(&mut Places) -> T,
+    ) -> T {
+        let there = self.instances.values().flat_map(BTreeMap::values);
+        let there = there.filter(|record| record.node == scope.node).cloned();
+        let before: Vec<_> = there.map(|record| (self.health(&record), record)).collect();
+        let changed = change(&mut self.maintenance);
+        delta.maintenance = true;
+        for (before, record) in before {
+            self.tell_health(&record, before, delta);
+        }
+        changed
+    }
+
+    /// How an instance does, unless it passes: as its operators say, else as it says itself.
+    pub(super) fn health(&self, record: &InstanceRecord) -> Option<Arc<HealthRecord>> {
+        let own = self.healths.get(&record.service).and_then(|of| of.get(&record.instance));
+        let own = own.map(|health| &health.record);
+        if let Some(draining) = own.filter(|own| own.state == HealthState::Draining) {
+            return Some(Arc::clone(draining));
+        }
+        match self.maintenance.of(record) {
+            Some(entry) => Some(Arc::new(entry.health())),
+            None => own.filter(|own| own.state != HealthState::Passing).cloned(),
+        }
+    }
+
+    /// Tells how an instance does, if that is not what it was before.
+    fn tell_health(
+        &self,
+        record: &Arc<InstanceRecord>,
+        before: Option<Arc<HealthRecord>>,
+        delta: &mut Delta,
+    ) {
+        let now = self.health(record);
+        if now == before {
+            return;
+        }
+        let health = now.unwrap_or_else(|| Arc::new(HealthRecord::passing()));
+        let event = DirectoryEvent::Health { instance: Arc::clone(record), health };
+        delta.services.insert(record.service.clone());
+        delta.events.push((record.service.clone(), event));
+    }
+
+    /// Whether there was one that may be forgotten.
+    fn forget_health(&mut self, (service, name): &Place, may: impl FnOnce(&Health) -> bool) {
+        let Some(of) = self.healths.get_mut(service) else { return };
+        if of.get(name).is_some_and(may) {
+            of.remove(name);
+        }
+        if of.is_empty() {
+            self.healths.remove(service);
+        }
+    }
+
+    /// Forgets what instances said whose record went, but for suspects: those could not renew it.
+    pub(super) fn fade(&mut self, delta: &mut Delta) {
+        for place in std::mem::take(&mut self.fading) {
+            if self.suspects.contains_key(&place) {
+                continue;
+            }
+            let instance = self.instance(&place).cloned();
+            let before = instance.as_ref().and_then(|instance| self.health(instance));
+            self.forget_health(&place, |health| !health.stands);
+            if let Some(instance) = instance {
+                self.tell_health(&instance, before, delta);
+            }
+        }
     }
 
     /// Takes the farewell of an instance, which may have been missed before.
@@ -161,6 +277,17 @@ impl Records {
             Key::Instance(service, name) => self.miss((service.clone(), *name), delta),
             Key::Bye(service, instance) => {
                 self.byes.remove(&(service.clone(), *instance));
+            }
+            Key::Health(service, instance) => {
+                if let Some(health) =
+                    self.healths.get_mut(service).and_then(|of| of.get_mut(instance))
+                {
+                    health.stands = false;
+                    self.fading.insert((service.clone(), *instance));
+                }
+            }
+            Key::Maintenance(scope) => {
+                self.maintain(scope, delta, |maintenance| maintenance.remove(scope));
             }
             Key::Config(name) => {
                 if self.configs.remove(name).is_some() {
@@ -189,6 +316,7 @@ impl Records {
     ) -> Option<Arc<InstanceRecord>> {
         self.missing.remove(place);
         self.suspects.remove(place);
+        self.forget_health(place, |health| !health.stands);
         let (service, name) = place;
         let instances = self.instances.get_mut(service)?;
         let instance = instances.remove(name)?;
@@ -236,6 +364,7 @@ impl Records {
                 }
                 let instances = self.instances.entry(service.clone()).or_default();
                 instances.insert(*name, Arc::clone(instance));
+                self.inherit_health(old, &place);
                 match old.suspects.get(&place) {
                     Some(until) if !self.byes.contains(&place) && !self.is_superseded(instance) => {
                         self.suspects.insert(place, *until);
@@ -243,6 +372,20 @@ impl Records {
                     _ => self.miss(place, delta),
                 }
             }
+        }
+    }
+
+    fn inherit_health(&mut self, old: &Self, (service, name): &Place) {
+        let said = old.healths.get(service).and_then(|of| of.get(name));
+        let of = self.healths.entry(service.clone()).or_default();
+        if let Some(said) = said
+            && !of.contains_key(name)
+        {
+            of.insert(*name, Health { record: Arc::clone(&said.record), stands: false });
+            self.fading.insert((service.clone(), *name));
+        }
+        if of.is_empty() {
+            self.healths.remove(service);
         }
     }
 
@@ -255,18 +398,27 @@ impl Records {
                 let place = (service.clone(), *name);
                 let is_back =
                     old.suspects.contains_key(&place) && !self.suspects.contains_key(&place);
+                let mut health_before =
+                    before.and_then(|of| of.get(name)).and_then(|one| old.health(one));
                 let event = match before.and_then(|before| before.get(name)) {
-                    Some(_) if is_back => DirectoryEvent::Up(Arc::clone(instance)),
-                    Some(old) if old == instance => continue,
-                    Some(_) => DirectoryEvent::Changed(Arc::clone(instance)),
+                    Some(_) if is_back => Some(DirectoryEvent::Up(Arc::clone(instance))),
+                    Some(old) if old == instance => None,
+                    Some(_) => Some(DirectoryEvent::Changed(Arc::clone(instance))),
                     // Told of already.
-                    None if self.suspects.contains_key(&place) => continue,
-                    None => DirectoryEvent::Up(Arc::clone(instance)),
+                    None if self.suspects.contains_key(&place) => None,
+                    None => Some(DirectoryEvent::Up(Arc::clone(instance))),
                 };
-                delta.services.insert(service.clone());
-                delta.events.push((service.clone(), event));
+                if let Some(event) = event {
+                    if matches!(event, DirectoryEvent::Up(_)) {
+                        health_before = None;
+                    }
+                    delta.services.insert(service.clone());
+                    delta.events.push((service.clone(), event));
+                }
+                self.tell_health(instance, health_before, delta);
             }
         }
+        delta.maintenance = self.maintenance != old.maintenance;
         for name in self.configs.keys().chain(old.configs.keys()) {
             if self.configs.get(name) != old.configs.get(name) {
                 delta.configs.insert(name.clone());

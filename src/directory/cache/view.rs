@@ -1,17 +1,21 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
 
 use crate::{
-    directory::{InstanceName, InstanceRecord, ServiceDef},
-    id::Name,
+    directory::{HealthRecord, HealthState, InstanceName, InstanceRecord, Routing, ServiceDef},
+    id::{Incarnation, Name},
 };
 
 /// A service as the cache saw it last.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServiceView {
     /// The service.
     pub service: Name,
@@ -22,6 +26,10 @@ pub struct ServiceView {
     /// Those of them whose registration vanished, and which are kept for one more lease time because
     /// their nodes are likely to live; sorted.
     pub suspects: Vec<InstanceName>,
+    /// How those do that do not pass their checks or were taken out, sorted by their names.
+    pub health: Vec<(InstanceName, Arc<HealthRecord>)>,
+    /// Who of them is called.
+    pub routing: Routing,
     /// Its definition, if it has one.
     pub definition: Option<Arc<ServiceDef>>,
 }
@@ -33,8 +41,52 @@ impl ServiceView {
             generation: 0,
             instances: Vec::new(),
             suspects: Vec::new(),
+            health: Vec::new(),
+            routing: Routing::default(),
             definition: None,
         }
+    }
+
+    /// How an instance of it does.
+    pub fn health_of(&self, instance: InstanceName) -> HealthState {
+        let at = self.health.binary_search_by_key(&instance, |(name, _)| *name);
+        at.map_or(HealthState::Passing, |at| self.health[at].1.state)
+    }
+
+    /// Whether an instance is kept though its registration vanished.
+    pub fn is_suspect(&self, instance: InstanceName) -> bool {
+        self.suspects.binary_search(&instance).is_ok()
+    }
+
+    /// Whether fewer than half of its instances pass their checks, so that all of them are called:
+    /// checks that fail everywhere at once say more about what they look at than about the instances.
+    /// Those that somebody took out, or that have not passed yet, count on neither side.
+    pub fn is_panicking(&self) -> bool {
+        self.routing.is_panicking()
+    }
+
+    /// A service of these instances, in their order, by their numbers' states.
+    #[cfg(test)]
+    pub(crate) fn sample(
+        records: impl IntoIterator<Item = InstanceRecord>,
+        state: impl Fn(u64) -> HealthState,
+    ) -> Self {
+        let instances: Vec<_> = records.into_iter().map(Arc::new).collect();
+        let state = |record: &InstanceRecord| state(record.instance.number());
+        let health = instances
+            .iter()
+            .map(|record| (record.instance, Arc::new(HealthRecord::new(state(record), 0, ""))));
+        let health = health.collect();
+        let routing = Routing::of(&instances, state);
+        let service = Name::new("s").expect("a name");
+        Self { instances, health, routing, ..Self::empty(service) }
+    }
+
+    /// Where the instances of one life of a process stand among the instances.
+    pub(crate) fn of_incarnation(&self, incarnation: Incarnation) -> Range<usize> {
+        let below = |record: &Arc<InstanceRecord>| record.incarnation() < incarnation;
+        let upto = |record: &Arc<InstanceRecord>| record.incarnation() <= incarnation;
+        self.instances.partition_point(below)..self.instances.partition_point(upto)
     }
 }
 
@@ -51,11 +103,13 @@ impl ServiceCell {
         Self { generation: AtomicU64::new(view.generation), view: ArcSwap::from_pointee(view) }
     }
 
-    pub(super) fn store(&self, view: ServiceView) {
+    /// Takes a newer view; gives the one before.
+    pub(super) fn store(&self, view: ServiceView) -> Arc<ServiceView> {
         let generation = view.generation;
-        self.view.store(Arc::new(view));
+        let before = self.view.swap(Arc::new(view));
         // After the view: whoever sees the new number finds the new view.
         self.generation.store(generation, Ordering::Release);
+        before
     }
 
     pub(super) fn load(&self) -> Arc<ServiceView> {

@@ -45,8 +45,10 @@ struct Desired {
     /// Every service that may have a key of this process in the store, with the last time that
     /// one was wanted there.
     touched: BTreeMap<Name, Instant>,
-    /// What this node says of itself, by key; none for a key that must go. As many as it ever said.
+    /// What this node says of itself, by key; none for a key that must go.
     reports: BTreeMap<String, Option<Bytes>>,
+    /// Since when the keys of reports must go.
+    taken_back: BTreeMap<String, Instant>,
 }
 
 /// One instance as it must stand in the store.
@@ -55,6 +57,7 @@ pub(super) struct Wanted {
     pub(super) service: Name,
     pub(super) key: String,
     pub(super) bye: String,
+    pub(super) health: String,
     pub(super) value: Bytes,
 }
 
@@ -97,12 +100,33 @@ struct Work {
     reports: Vec<(String, Option<Bytes>)>,
 }
 
+impl Desired {
+    fn report(&mut self, key: String, value: Option<Bytes>) {
+        match value {
+            Some(_) => drop(self.taken_back.remove(&key)),
+            None => drop(self.taken_back.insert(key.clone(), Instant::now())),
+        }
+        self.reports.insert(key, value);
+    }
+
+    /// An instance that goes says nothing more of itself.
+    fn withdraw(&mut self, wanted: &Wanted) {
+        if self.reports.get(&wanted.health).is_some_and(Option::is_some) {
+            self.report(wanted.health.clone(), None);
+        }
+    }
+}
+
 impl Registration {
-    /// Wants an instance in the store. Gives the version to wait for.
-    pub(super) fn want(&self, name: InstanceName, wanted: Wanted) -> u64 {
+    /// Wants an instance in the store, with what it says of its health if that is given. Gives the
+    /// version to wait for.
+    pub(super) fn want(&self, name: InstanceName, wanted: Wanted, health: Option<Bytes>) -> u64 {
         self.change(|desired| {
             desired.touched.insert(wanted.service.clone(), Instant::now());
             desired.leaving.remove(&name);
+            if health.is_some() {
+                desired.report(wanted.health.clone(), health);
+            }
             desired.instances.insert(name, Arc::new(wanted));
         })
     }
@@ -112,6 +136,7 @@ impl Registration {
         self.change(|desired| {
             for name in names {
                 if let Some(wanted) = desired.instances.remove(name) {
+                    desired.withdraw(&wanted);
                     desired.leaving.insert(*name, wanted);
                 }
             }
@@ -122,8 +147,27 @@ impl Registration {
     pub(super) fn leave_all(&self) -> u64 {
         self.change(|desired| {
             let mut instances = std::mem::take(&mut desired.instances);
+            instances.values().for_each(|wanted| desired.withdraw(wanted));
             desired.leaving.append(&mut instances);
         })
+    }
+
+    /// Wants this to stand as the health of an instance, or nothing. Nothing is wanted for one that is
+    /// not, or gone: its last word must not outlive it. Gives the version to wait for.
+    pub(super) fn report_health(&self, name: InstanceName, value: Option<Bytes>) -> Option<u64> {
+        let wanted = {
+            let desired = self.desired.lock();
+            let wanted = desired.instances.get(&name).cloned()?;
+            if value.is_none() && !desired.reports.contains_key(&wanted.health) {
+                return None; // nothing was ever said
+            }
+            wanted
+        };
+        Some(self.change(|desired| {
+            if desired.instances.contains_key(&name) {
+                desired.report(wanted.health.clone(), value);
+            }
+        }))
     }
 
     /// Wants a key with this value under the node's lease, or no such key. Nobody waits for it.
@@ -134,8 +178,21 @@ impl Registration {
             None => value.is_none(),
         };
         if !is_known {
-            self.change(|desired| drop(desired.reports.insert(key, value)));
+            self.change(|desired| desired.report(key, value));
         }
+    }
+
+    /// Forgets a report whose key is gone, unless a write of it may still be on its way. Whether it
+    /// did.
+    fn forget_report(&self, key: &str, now: Instant) -> bool {
+        let mut desired = self.desired.lock();
+        let since = desired.taken_back.get(key);
+        let may = since.is_some_and(|since| now.duration_since(*since) > UNUSED_AFTER);
+        if may {
+            desired.taken_back.remove(key);
+            desired.reports.remove(key);
+        }
+        may
     }
 
     fn change(&self, change: impl FnOnce(&mut Desired)) -> u64 {

@@ -122,8 +122,9 @@ impl Registrar {
         let node = self.hold_node(lease).await?;
         let work = self.registration.work(&self.registered, &self.reported);
         self.leave(&work.leaving).await?;
-        self.put(lease, node, &work.missing).await?;
+        // Before the instances: one that does not pass yet must not be called for a moment.
         self.report(lease, node, &work.reports).await?;
+        self.put(lease, node, &work.missing).await?;
         self.registration.publish_applied(work.version, self.revision);
         Ok(())
     }
@@ -313,6 +314,8 @@ impl Registrar {
                     _ => false,
                 };
                 if !is_as_written {
+                    self.reported.remove(key);
+                } else if found.is_none() && self.registration.forget_report(key, Instant::now()) {
                     self.reported.remove(key);
                 }
             }
