@@ -10,6 +10,7 @@ mod address;
 pub mod bus;
 pub mod directory;
 mod error;
+pub mod health;
 mod host;
 mod id;
 pub mod inspect;

@@ -14,6 +14,7 @@ mod histogram;
 mod incarnation;
 mod options;
 mod packed;
+mod ping;
 mod references;
 mod reply;
 mod returns;
@@ -36,6 +37,7 @@ pub(crate) use histogram::Histogram;
 pub use options::{ActorOptions, RestartWhen};
 pub(crate) use options::{BYTES_BOUNDS, CAPACITY_MAX, DRAIN_DEFAULT};
 pub use packed::{Pack, Packed, Packing, is_large};
+pub(crate) use ping::ping;
 pub use reply::{Reply, Replying};
 pub use returns::{
     EventReply, OutcomeOf, Started, assert_wire_name_is_free, event_name, returned,

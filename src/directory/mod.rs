@@ -243,14 +243,32 @@ impl Directory {
         instance: InstanceName,
         health: HealthRecord,
     ) -> Result<(), DirectoryError> {
+        match self.report_health(instance, &health)? {
+            None => Ok(()),
+            Some(version) => self.inner.registration.applied(version).await.map(drop),
+        }
+    }
+
+    /// As [`set_health`](Self::set_health), without waiting. Gives the version to wait for.
+    pub(crate) fn report_health(
+        &self,
+        instance: InstanceName,
+        health: &HealthRecord,
+    ) -> Result<Option<u64>, DirectoryError> {
         let registration = &self.inner.registration;
         registration.check_open()?;
         let passes = health.state == HealthState::Passing;
-        let value = if passes { None } else { Some(encode(&health)?) };
-        match registration.report_health(instance, value) {
-            None => Ok(()),
-            Some(version) => registration.applied(version).await.map(drop),
-        }
+        let value = if passes { None } else { Some(encode(health)?) };
+        Ok(registration.report_health(instance, value))
+    }
+
+    /// Waits until the store has all that this node wants now.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Superseded`], [`DirectoryError::Closed`].
+    pub(crate) async fn applied(&self) -> Result<(), DirectoryError> {
+        let registration = &self.inner.registration;
+        registration.applied(registration.version()).await.map(drop)
     }
 
     /// Takes instances out in order: others see that they left. Resolves when they are gone from

@@ -1,4 +1,4 @@
-use std::{fmt, num::NonZero, sync::Arc, thread::available_parallelism};
+use std::{collections::BTreeMap, fmt, num::NonZero, sync::Arc, thread::available_parallelism};
 
 use super::{
     Embedded, Inner, Runtime, System,
@@ -23,6 +23,7 @@ pub struct SystemBuilder {
     settings: Settings,
     arbiters: Option<usize>,
     backends: Option<Backends>,
+    labels: BTreeMap<String, String>,
     always_remote: bool,
     current_thread: bool,
     spin: Option<bool>,
@@ -43,6 +44,17 @@ impl SystemBuilder {
     /// The name of this node, unique in the cluster. `CALLBOARD_NODE`, else host name and process id.
     pub fn node(mut self, name: impl Into<String>) -> Self {
         self.settings.node = Some(name.into());
+        self
+    }
+
+    /// What is to be known of this node: zone, machine type. At most 64, each with a key of letters,
+    /// digits, `.`, `_`, `-` and `/` and a value of at most 256 bytes.
+    pub fn labels<K, V>(mut self, labels: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<String>,
+        V: Into<String>,
+    {
+        self.labels.extend(labels.into_iter().map(|(key, value)| (key.into(), value.into())));
         self
     }
 
@@ -116,11 +128,12 @@ impl SystemBuilder {
         let runtime = start_runtime(self.arbiters, self.spin, self.current_thread)?;
         let incarnation = Incarnation::fresh();
         let io = runtime.io().clone();
-        let always_remote = self.always_remote;
+        let (always_remote, labels) = (self.always_remote, self.labels);
         // On the runtime that has timers, whatever the caller runs on.
         let started = runtime.io().spawn(async move {
             let backends = stores.connect().await?;
-            let options = DirectoryOptions::new(cluster.clone(), name.clone(), incarnation);
+            let mut options = DirectoryOptions::new(cluster.clone(), name.clone(), incarnation);
+            options.labels = labels;
             let directory = Directory::start(backends.kv, options, io.clone())
                 .await
                 .map_err(|error| Error::Directory(error.into()))?;

@@ -228,9 +228,9 @@ impl System {
         let services = std::mem::take(&mut *self.0.services.lock());
         let drains = services.into_values().filter_map(|slot| match slot {
             serve::Slot::Served(served) => Some(async move {
-                let drained = served.drain().await;
+                let left = served.leave().await;
                 served.depart().await;
-                drained
+                left
             }),
             serve::Slot::Starting(_) => None,
         });

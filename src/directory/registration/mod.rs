@@ -205,6 +205,11 @@ impl Registration {
         version
     }
 
+    /// The version of all that is wanted now.
+    pub(super) fn version(&self) -> u64 {
+        self.desired.lock().version
+    }
+
     /// Waits until the store has this version; gives the revision of the last write.
     ///
     /// # Errors

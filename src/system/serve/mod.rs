@@ -25,7 +25,8 @@ use crate::{
     address::Addr,
     directory::{InstanceName, InstanceRecord, MessageEntry, ServiceDef},
     error::{Error, Result},
-    id::Name,
+    health::{HealthCheck, HealthPolicy, Monitor},
+    id::{ActorId, Name},
     mailbox::Overflow,
     service::{LocalActorOf, LocalService, Table},
 };
@@ -53,6 +54,10 @@ impl System {
             definition: ServiceDef::default(),
             version: None,
             labels: BTreeMap::new(),
+            capabilities: Vec::new(),
+            weight: 1,
+            policy: HealthPolicy::new(),
+            checks: Vec::new(),
             actor: PhantomData,
         }
     }
@@ -82,6 +87,10 @@ pub struct Serve<A, F> {
     definition: ServiceDef,
     version: Option<String>,
     labels: BTreeMap<String, String>,
+    capabilities: Vec<String>,
+    weight: u32,
+    policy: HealthPolicy,
+    checks: Vec<Arc<dyn HealthCheck>>,
     actor: PhantomData<fn() -> A>,
 }
 
@@ -108,7 +117,8 @@ where
         self
     }
 
-    /// The program's version, for whoever looks at the directory.
+    /// The program's version, a semantic version such as `1.4.0`: for
+    /// [`Query::version`](crate::directory::Query::version) and people.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self
@@ -124,10 +134,38 @@ where
         self
     }
 
+    /// What these instances can do beyond others of the service, each by a name: for
+    /// [`Query::capability`](crate::directory::Query::capability).
+    pub fn capabilities<C: Into<String>>(mut self, names: impl IntoIterator<Item = C>) -> Self {
+        self.capabilities.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// The share of asks that each of these instances gets against others: 0, which takes none, to
+    /// 10 000; 1 unless it is given.
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// How often these instances are looked at, and what counts.
+    pub fn health(mut self, policy: HealthPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Something that these instances need: while it fails, callers are sent to others. May be given
+    /// several times. The first look comes before the instances are registered; where it fails, they
+    /// are not called until it passes.
+    pub fn check(mut self, check: impl HealthCheck) -> Self {
+        self.checks.push(Arc::new(check));
+        self
+    }
+
     async fn start(mut self) -> Result<Service<A>> {
         self.system.check_is_up()?;
         let name = Name::new(&self.name)?;
-        self.check(&name)?;
+        self.check_settings(&name)?;
         let table = Arc::new(Table::<A>::new());
         let messages = table.remote_messages();
         self.system.0.reserve(&name, &messages)?;
@@ -143,7 +181,7 @@ where
         Ok(service)
     }
 
-    fn check(&mut self, name: &Name) -> Result<()> {
+    fn check_settings(&mut self, name: &Name) -> Result<()> {
         let refuse = |reason: String| Err(Error::Serve { service: name.to_string(), reason });
         if !(1..=INSTANCES_MAX).contains(&self.instances) {
             let given = self.instances;
@@ -155,6 +193,13 @@ where
                  messages; use \"wait\" or \"reject\""
                     .to_owned(),
             );
+        }
+        if let Err(error) = self.policy.check() {
+            return refuse(error.to_string());
+        }
+        let sample = InstanceName::new(self.system.0.node.incarnation(), 0);
+        if let Err(error) = self.record(name, sample, ActorId::from_u64(0)).check_metadata() {
+            return refuse(error.to_string());
         }
         self.system.report_settings::<A>();
         Ok(())
@@ -200,15 +245,21 @@ where
             erased.push(actor.clone());
         }
         let local = Arc::new(LocalService::new(erased.clone()));
-        let served = Arc::new(Served::new(name.clone(), node.clone(), local.clone()));
+        let (directory, policy) = (node.directory().clone(), self.policy.clone());
+        let monitor = Arc::new(Monitor::new(directory, policy, self.checks.clone()));
+        let served =
+            Arc::new(Served::new(name.clone(), node.clone(), local.clone(), monitor.clone()));
         let records = self.records(name, &addresses, messages);
         let opened = async {
-            served.read(&actors, A::__topics()).await?;
-            for (actor, record) in erased.into_iter().zip(records) {
+            served.begin_reading(actors).await?;
+            let first = monitor.first_look().await;
+            for ((actor, record), addr) in erased.into_iter().zip(records).zip(&addresses) {
                 node.admit(actor);
                 served.instances.lock().push((record.instance, record.actor));
+                let pinged = Arc::new(addr.clone());
+                let health = monitor.admit(record.instance, record.actor, pinged, &first);
                 node.directory()
-                    .register(record)
+                    .register_with_health(record, health)
                     .await
                     .map_err(|error| Error::Directory(error.into()))?;
             }
@@ -224,6 +275,8 @@ where
         for addr in &addresses {
             served.watch(addr.clone());
         }
+        monitor.start(node.runtime());
+        served.follow();
         let stops: Vec<Box<dyn Stops>> =
             addresses.iter().map(|addr| Box::new(addr.clone()) as Box<dyn Stops>).collect();
         *served.actors.lock() = stops;
@@ -242,14 +295,22 @@ where
         let record = |addr: &Addr<A>| {
             let number = self.system.0.last_instance.fetch_add(1, Ordering::Relaxed);
             let instance = InstanceName::new(node.incarnation(), number);
-            let mut record =
-                InstanceRecord::new(name.clone(), instance, node.name().clone(), addr.id());
-            record.version = self.version.clone();
-            record.labels = self.labels.clone();
-            record.messages = messages.clone();
-            record
+            let messages = messages.clone();
+            InstanceRecord { messages, ..self.record(name, instance, addr.id()) }
         };
         addresses.iter().map(record).collect()
+    }
+
+    /// What is said of an instance, without its messages.
+    fn record(&self, name: &Name, instance: InstanceName, actor: ActorId) -> InstanceRecord {
+        let node = self.system.0.node.name().clone();
+        InstanceRecord {
+            version: self.version.clone(),
+            capabilities: self.capabilities.clone(),
+            labels: self.labels.clone(),
+            weight: self.weight,
+            ..InstanceRecord::new(name.clone(), instance, node, actor)
+        }
     }
 }
 

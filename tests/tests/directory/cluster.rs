@@ -111,6 +111,9 @@ pub(crate) async fn event(subscription: &mut Subscription) -> String {
             format!("left {}", instance.actor)
         }
         Ok(Some(DirectoryEvent::Down { instance, .. })) => format!("died {}", instance.actor),
+        Ok(Some(DirectoryEvent::Health { instance, health })) => {
+            format!("{} {}", health.state, instance.actor)
+        }
         Ok(Some(other)) => format!("{other:?}"),
     }
 }

@@ -11,6 +11,7 @@ mod cycles;
 mod events;
 mod fairness;
 mod flavours;
+mod health;
 mod inspecting;
 mod kit;
 mod known;

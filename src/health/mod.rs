@@ -1,0 +1,23 @@
+//! Health checks: what is asked of an instance, how often, and what follows.
+//!
+//! Owns the checks and the ladder of states that their outcomes lead up and down. What stands in the
+//! directory and how calls are spread by it is that module's.
+//!
+//! An instance is looked at in four ways: its node has a lease, its mailbox answers a ping, the checks
+//! of its service pass, and its callers see what becomes of their calls. This module is the second and
+//! the third.
+
+mod check;
+mod http;
+mod ladder;
+mod monitor;
+mod policy;
+
+pub use crate::directory::{HealthRecord, HealthState, Maintenance, MaintenanceScope};
+
+pub(crate) use self::monitor::Monitor;
+pub use self::{
+    check::{CheckFuture, CheckOutcome, FnCheck, HealthCheck, check},
+    http::{HttpCheck, HttpCheckError},
+    policy::HealthPolicy,
+};
