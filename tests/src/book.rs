@@ -16,7 +16,9 @@ pages! {
     coming_from_kameo: include_str!("../../book/src/coming-from/kameo.md");
     coming_from_ractor: include_str!("../../book/src/coming-from/ractor.md");
     configuration: include_str!("../../book/src/configuration.md");
+    directory: include_str!("../../book/src/directory.md");
     getting_started: include_str!("../../book/src/getting-started.md");
+    health: include_str!("../../book/src/health.md");
     inspecting: include_str!("../../book/src/inspecting.md");
     leaders: include_str!("../../book/src/leaders.md");
     lifecycle: include_str!("../../book/src/lifecycle.md");

@@ -313,9 +313,9 @@ impl Registrar {
                     (Some(None), None) => true,
                     _ => false,
                 };
-                if !is_as_written {
-                    self.reported.remove(key);
-                } else if found.is_none() && self.registration.forget_report(key, Instant::now()) {
+                let is_over =
+                    || found.is_none() && self.registration.forget_report(key, Instant::now());
+                if !is_as_written || is_over() {
                     self.reported.remove(key);
                 }
             }
