@@ -61,9 +61,15 @@ async fn an_instance_that_does_not_pass_yet_is_never_seen_as_one_that_does() {
         a.directory.register_with_health(record, said).await.unwrap();
         assert_eq!(event(&mut events).await, format!("up {number}"));
         assert_eq!(event(&mut events).await, format!("starting {number}"));
-        // The view of the first event has it already, as both came together.
         assert!(called(&b).is_empty());
     }
+    // Whoever saw every revision by itself saw the state before its instance.
+    let created = async |kind| {
+        let keys = cluster.keys(kind).await;
+        keys.iter().map(|kv| kv.create_revision).collect::<Vec<_>>()
+    };
+    let (states, instances) = (created("health/").await, created("svc/").await);
+    assert!(states.iter().zip(&instances).all(|(state, instance)| state < instance));
     // Nor by who lists.
     let late = cluster.node("late").await;
     assert!(called(&late).is_empty() && late.sees("orders").len() == 20);
