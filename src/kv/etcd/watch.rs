@@ -1,13 +1,13 @@
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use etcd_client::{Client, EventType, WatchOptions, WatchStream};
+use etcd_client::{Error, EventType, WatchClient, WatchOptions, WatchResponse, WatchStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    MESSAGE_BYTES_MAX,
     convert::{end_of, key_value, start_of},
-    error::{Meaning, meaning, no_answer, unavailable},
+    error::{Meaning, is_denial, meaning, no_answer, unavailable},
+    members::{Failed, Members, Repeat},
 };
 use crate::kv::{
     EventKind, KeyValue, KvError, Revision, WatchBatch, WatchEvent, WatchRequest, Watcher,
@@ -16,9 +16,13 @@ use crate::kv::{
 /// A watch on a stream of its own.
 pub(super) struct EtcdWatcher {
     stream: WatchStream,
+    members: Arc<Members>,
+    /// The endpoint that it is at.
+    at: usize,
+    /// The confirmation, which may be the last word already.
+    first: Option<WatchResponse>,
     /// The last revision whose changes were all given.
     seen: Revision,
-    call_timeout: Duration,
     /// An answer is due by then: a server that was stopped keeps the connection and says nothing.
     answer_due: Option<Instant>,
 }
@@ -26,43 +30,38 @@ pub(super) struct EtcdWatcher {
 impl EtcdWatcher {
     /// Starts a watch and waits until etcd has confirmed it.
     pub(super) async fn start(
-        client: &Client,
+        members: &Arc<Members>,
         request: &WatchRequest,
-        call_timeout: Duration,
     ) -> Result<Self, KvError> {
-        let deadline = Instant::now() + call_timeout;
         let options = WatchOptions::new()
             .with_range(end_of(&request.prefix))
             .with_start_revision(request.from.0);
-        let mut watches = client.watch_client().max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let bytes_max = members.options().message_bytes_max;
         let start = start_of(&request.prefix, None);
-        let started = timeout_at(deadline, watches.watch(start, Some(options))).await;
-        let stream = match started {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(unavailable("start a watch", error)),
-            Err(_) => return Err(no_answer("start a watch", call_timeout)),
+        // Starting it twice does no harm: the stream of the first is dropped.
+        let started = members.call_at("watch these keys", Repeat::Free, |client| {
+            let watches = client.watch_client().max_decoding_message_size(bytes_max);
+            open(watches, start.clone(), options.clone())
+        });
+        let (at, (stream, first)) = match started.await {
+            Ok(started) => started,
+            Err(Failed::Other(error)) => return Err(error),
+            Err(Failed::Client(error)) => return Err(ended(error, request.from)),
         };
         let seen = Revision(request.from.0 - 1);
-        let mut watcher = Self { stream, seen, call_timeout, answer_due: Some(deadline) };
-        // The confirmation; a watch from below the compacted revision is cancelled right behind it,
-        // which `next` will see.
+        let members = Arc::clone(members);
+        let mut watcher = Self { stream, members, at, first: Some(first), seen, answer_due: None };
+        // A watch from below the compacted revision is cancelled right behind this, which `next`
+        // will see.
         watcher.message().await?;
         Ok(watcher)
     }
 
     /// One message of the stream. Every message is a sign of life.
     async fn message(&mut self) -> Result<WatchBatch, KvError> {
-        let received = match self.answer_due {
-            None => self.stream.message().await,
-            Some(due) => match timeout_at(due, self.stream.message()).await {
-                Ok(received) => received,
-                Err(_) => return Err(no_answer("watch", self.call_timeout)),
-            },
-        };
-        let response = match received {
-            Ok(Some(response)) => response,
-            Ok(None) => return Err(KvError::WatchEnded("etcd closed it".to_owned())),
-            Err(error) => return Err(ended(error)),
+        let response = match self.first.take() {
+            Some(first) => first,
+            None => self.receive().await.inspect_err(|error| self.members.leave(self.at, error))?,
         };
         self.answer_due = None;
         if response.canceled() {
@@ -82,11 +81,50 @@ impl EtcdWatcher {
         // that it has not sent yet.
         Ok(WatchBatch { events, revision: self.seen })
     }
+
+    async fn receive(&mut self) -> Result<WatchResponse, KvError> {
+        let received = match self.answer_due {
+            None => self.stream.message().await,
+            Some(due) => match timeout_at(due, self.stream.message()).await {
+                Ok(received) => received,
+                Err(_) => return Err(no_answer("watch", self.members.options().call_timeout)),
+            },
+        };
+        match received {
+            Ok(Some(response)) => Ok(response),
+            Ok(None) => Err(KvError::WatchEnded("etcd closed it".to_owned())),
+            Err(error) => Err(ended(error, self.seen.next())),
+        }
+    }
 }
 
-fn ended(error: etcd_client::Error) -> KvError {
+/// Starts a watch. What etcd says in the stream to a user without a token or without a right
+/// becomes an error here, so that it is treated as any other call's.
+async fn open(
+    mut watches: WatchClient,
+    start: Vec<u8>,
+    options: WatchOptions,
+) -> Result<(WatchStream, WatchResponse), Error> {
+    let mut stream = watches.watch(start, Some(options)).await?;
+    let Some(first) = stream.message().await? else {
+        return Err(Error::WatchError("etcd closed it".to_owned()));
+    };
+    if first.canceled() && is_denial(first.cancel_reason()) {
+        let why = first.cancel_reason().to_owned();
+        return Err(Error::GRpcStatus(tonic::Status::unauthenticated(why)));
+    }
+    Ok((stream, first))
+}
+
+/// Why a watch is over that wanted the changes from this revision on.
+fn ended(error: Error, wanted: Revision) -> KvError {
     match meaning(&error) {
         Meaning::Compacted => KvError::WatchEnded(format!("etcd compacted under it: {error}")),
+        // It would be as large the next time: what it brought has to be read as a list.
+        Meaning::TooLarge(why) => {
+            tracing::debug!(%why, %wanted, "the history of a watch is too large");
+            KvError::Compacted { compacted: wanted.next() }
+        }
         _ => unavailable("watch", error),
     }
 }
@@ -111,13 +149,14 @@ impl Watcher for EtcdWatcher {
     }
 
     async fn request_progress(&mut self) -> Result<(), KvError> {
-        match timeout(self.call_timeout, self.stream.request_progress()).await {
+        let limit = self.members.options().call_timeout;
+        match timeout(limit, self.stream.request_progress()).await {
             Ok(Ok(())) => {
-                self.answer_due.get_or_insert(Instant::now() + self.call_timeout);
+                self.answer_due.get_or_insert(Instant::now() + limit);
                 Ok(())
             }
-            Ok(Err(error)) => Err(ended(error)),
-            Err(_) => Err(no_answer("ask a watch for progress", self.call_timeout)),
+            Ok(Err(error)) => Err(ended(error, self.seen.next())),
+            Err(_) => Err(no_answer("ask a watch for progress", limit)),
         }
     }
 }

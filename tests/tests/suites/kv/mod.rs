@@ -3,6 +3,10 @@
 mod broken;
 #[cfg(feature = "etcd")]
 mod etcd;
+#[cfg(feature = "etcd")]
+mod etcd_cluster;
+#[cfg(feature = "etcd")]
+mod etcd_users;
 mod fault;
 
 use std::{collections::BTreeSet, sync::Arc};
