@@ -35,9 +35,14 @@ pub(super) enum Key {
     Malformed,
 }
 
+/// The prefix of everything that a cluster writes.
+pub(crate) fn root_of(cluster: &Name) -> String {
+    format!("/callboard/{cluster}/")
+}
+
 impl Keys {
     pub(super) fn new(cluster: &Name) -> Self {
-        Self { root: format!("/callboard/{cluster}/") }
+        Self { root: root_of(cluster) }
     }
 
     /// The prefix of everything.

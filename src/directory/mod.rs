@@ -34,6 +34,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+#[cfg(all(feature = "etcd", feature = "redis"))]
+pub(crate) use self::keys::root_of;
 use self::{
     cache::{Cache, Follower},
     config::Configs,

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt, num::NonZero, sync::Arc, thread::available
 
 use super::{
     Embedded, Inner, Runtime, System,
-    settings::{ARBITERS_MAX, Settings},
+    settings::{ARBITERS_MAX, EtcdUser, Settings},
     stores::{Backends, Stores},
 };
 use crate::{
@@ -58,9 +58,19 @@ impl SystemBuilder {
         self
     }
 
-    /// The etcd endpoints. `CALLBOARD_ETCD`.
+    /// The etcd endpoints: one is asked as long as it answers, then the next. `CALLBOARD_ETCD`, with
+    /// commas between.
     pub fn etcd<E: Into<String>>(mut self, endpoints: impl IntoIterator<Item = E>) -> Self {
         self.settings.etcd = Some(endpoints.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The user that etcd asks for, and its password, which is not shown anywhere.
+    /// `CALLBOARD_ETCD_USER` and `CALLBOARD_ETCD_PASSWORD`, which count only for endpoints that come
+    /// from the environment, too.
+    pub fn etcd_user(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        let (name, password) = (Some(user.into()), Some(password.into()));
+        self.settings.etcd_user = EtcdUser { name, password };
         self
     }
 
@@ -123,7 +133,7 @@ impl SystemBuilder {
         let (cluster, name) = (settings.cluster()?, settings.node()?);
         let stores = match self.backends {
             Some(backends) => Stores::At(backends),
-            None => Stores::of(&settings)?,
+            None => Stores::of(&settings, &cluster)?,
         };
         let runtime = start_runtime(self.arbiters, self.spin, self.current_thread)?;
         let incarnation = Incarnation::fresh();

@@ -1,4 +1,4 @@
-use std::env;
+use std::{env, fmt};
 
 use crate::{
     error::{Error, Result},
@@ -9,6 +9,8 @@ use crate::{
 pub(crate) const ENV_CLUSTER: &str = "CALLBOARD_CLUSTER";
 pub(crate) const ENV_NODE: &str = "CALLBOARD_NODE";
 pub(crate) const ENV_ETCD: &str = "CALLBOARD_ETCD";
+pub(crate) const ENV_ETCD_USER: &str = "CALLBOARD_ETCD_USER";
+pub(crate) const ENV_ETCD_PASSWORD: &str = "CALLBOARD_ETCD_PASSWORD";
 pub(crate) const ENV_REDIS: &str = "CALLBOARD_REDIS";
 
 /// The most arbiters that a system starts.
@@ -21,7 +23,23 @@ pub(crate) struct Settings {
     pub(crate) cluster: Option<String>,
     pub(crate) node: Option<String>,
     pub(crate) etcd: Option<Vec<String>>,
+    pub(crate) etcd_user: EtcdUser,
     pub(crate) redis: Option<String>,
+}
+
+/// Who asks etcd: both or none.
+#[derive(Clone, Default)]
+pub(crate) struct EtcdUser {
+    pub(crate) name: Option<String>,
+    pub(crate) password: Option<String>,
+}
+
+/// etcd's endpoints and user, and the address of Redis.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    pub(crate) etcd: Vec<String>,
+    pub(crate) etcd_user: EtcdUser,
+    pub(crate) redis: String,
 }
 
 impl Settings {
@@ -37,20 +55,24 @@ impl Settings {
                     .filter(|endpoint| !endpoint.is_empty())
                     .collect()
             }),
+            etcd_user: EtcdUser { name: read(ENV_ETCD_USER), password: read(ENV_ETCD_PASSWORD) },
             redis: read(ENV_REDIS),
         }
     }
 
     /// What is given here, and what the other says of the rest. Stores are taken together: one given
-    /// in code is never joined with one from the environment.
+    /// in code is never joined with one from the environment, nor shown a user from there.
     pub(crate) fn or(self, other: Self) -> Self {
         let has_store = self.etcd.is_some() || self.redis.is_some();
         let (etcd, redis) =
             if has_store { (self.etcd, self.redis) } else { (other.etcd, other.redis) };
+        let etcd_user =
+            if has_store || self.etcd_user.is_given() { self.etcd_user } else { other.etcd_user };
         Self {
             cluster: self.cluster.or(other.cluster),
             node: self.node.or(other.node),
             etcd,
+            etcd_user,
             redis,
         }
     }
@@ -68,14 +90,58 @@ impl Settings {
             .unwrap_or_else(|| Ok(default_node()?))
     }
 
-    /// The endpoints of etcd and the address of Redis; none to run embedded.
-    pub(crate) fn servers(&self) -> Result<Option<(Vec<String>, String)>> {
+    /// Both servers; none to run embedded.
+    pub(crate) fn servers(&self) -> Result<Option<Servers>> {
+        self.etcd_user.check()?;
         match (&self.etcd, &self.redis) {
+            (None, None) if self.etcd_user.is_given() => Err(Error::Setting {
+                setting: ENV_ETCD.to_owned(),
+                reason: format!(
+                    "a user for etcd is given but no etcd: set {ENV_ETCD} and {ENV_REDIS} (or \
+                     `.etcd(..)` and `.redis(..)`), or leave out {ENV_ETCD_USER} and \
+                     {ENV_ETCD_PASSWORD} (or `.etcd_user(..)`) to run embedded"
+                ),
+            }),
             (None, None) => Ok(None),
             (Some(_), None) => Err(missing(ENV_REDIS, ".redis(..)", "etcd")),
             (None, Some(_)) => Err(missing(ENV_ETCD, ".etcd(..)", "Redis")),
-            (Some(etcd), Some(redis)) => Ok(Some((etcd.clone(), redis.clone()))),
+            (Some(etcd), Some(redis)) => Ok(Some(Servers {
+                etcd: etcd.clone(),
+                etcd_user: self.etcd_user.clone(),
+                redis: redis.clone(),
+            })),
         }
+    }
+}
+
+impl EtcdUser {
+    fn is_given(&self) -> bool {
+        self.name.is_some() || self.password.is_some()
+    }
+
+    fn check(&self) -> Result<()> {
+        let has = |part: &Option<String>| part.as_ref().is_some_and(|part| !part.is_empty());
+        let (given, missing) = match (has(&self.name), has(&self.password)) {
+            (true, false) => ("a user for etcd", ENV_ETCD_PASSWORD),
+            (false, true) => ("a password for etcd", ENV_ETCD_USER),
+            (false, false) if self.is_given() => ("an empty user for etcd", ENV_ETCD_USER),
+            _ => return Ok(()),
+        };
+        Err(Error::Setting {
+            setting: missing.to_owned(),
+            reason: format!(
+                "{given} is given but this is not: set both {ENV_ETCD_USER} and \
+                 {ENV_ETCD_PASSWORD} (or the builder's `.etcd_user(user, password)`), or neither \
+                 where etcd asks for no user"
+            ),
+        })
+    }
+}
+
+impl fmt::Debug for EtcdUser {
+    /// Never with the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EtcdUser").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -131,6 +197,52 @@ mod tests {
         let error = redis.servers().expect_err("etcd is missing").to_string();
         assert!(error.contains(ENV_ETCD), "{error}");
         assert!(Settings::default().servers().expect("neither is fine").is_none());
+    }
+
+    fn user(name: Option<&str>, password: Option<&str>) -> Settings {
+        let (name, password) = (name.map(str::to_owned), password.map(str::to_owned));
+        Settings { etcd_user: EtcdUser { name, password }, ..Settings::default() }
+    }
+
+    #[test]
+    fn half_a_user_and_a_user_without_etcd_are_errors_that_name_the_setting_and_no_password() {
+        for (name, password, setting) in [
+            (Some("callboard"), None, ENV_ETCD_PASSWORD),
+            (Some("callboard"), Some(""), ENV_ETCD_PASSWORD),
+            (None, Some("secret"), ENV_ETCD_USER),
+            (Some(""), Some("secret"), ENV_ETCD_USER),
+            (Some(""), Some(""), ENV_ETCD_USER),
+            (Some("callboard"), Some("secret"), ENV_ETCD),
+        ] {
+            match user(name, password).servers() {
+                Err(Error::Setting { setting: named, reason }) => {
+                    assert_eq!(named, setting, "{name:?} {reason}");
+                    assert!(!reason.contains("secret"), "{reason}");
+                }
+                other => panic!("{name:?}: {other:?}"),
+            }
+        }
+        let shown = format!("{:?}", user(Some("callboard"), Some("secret")));
+        assert!(shown.contains("callboard") && !shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn a_user_of_the_environment_is_not_shown_to_servers_given_in_code() {
+        let servers = |etcd: &str| Settings {
+            etcd: Some(vec![etcd.to_owned()]),
+            redis: Some("redis://r".to_owned()),
+            ..Settings::default()
+        };
+        let name = |settings: Settings| {
+            settings.servers().expect("whole").expect("servers").etcd_user.name
+        };
+        let environment =
+            Settings { etcd_user: user(Some("e"), Some("p")).etcd_user, ..servers("e") };
+        assert_eq!(name(servers("c").or(environment.clone())), None);
+        assert_eq!(name(Settings::default().or(environment.clone())).as_deref(), Some("e"));
+        let both = user(Some("c"), Some("p")).or(environment);
+        assert_eq!(both.etcd, Some(vec!["e".to_owned()]));
+        assert_eq!(name(both).as_deref(), Some("c"));
     }
 
     #[test]

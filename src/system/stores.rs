@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 #[cfg(not(all(feature = "etcd", feature = "redis")))]
 use super::settings::{ENV_ETCD, ENV_REDIS};
-use super::{Embedded, settings::Settings};
+use super::{
+    Embedded,
+    settings::{Servers, Settings},
+};
 use crate::{
     error::{Error, Result},
+    id::Name,
     kv::KeyValueStore,
     log::MessageLog,
 };
@@ -21,8 +25,8 @@ pub(super) struct Backends {
 /// Where to find them.
 pub(super) enum Stores {
     At(Backends),
-    /// etcd's endpoints and Redis's address.
-    Remote(Vec<String>, String),
+    /// On servers, for this cluster.
+    Remote(Servers, Name),
 }
 
 impl Backends {
@@ -33,10 +37,10 @@ impl Backends {
 
 impl Stores {
     /// What the settings say: both servers, or neither.
-    pub(super) fn of(settings: &Settings) -> Result<Self> {
+    pub(super) fn of(settings: &Settings, cluster: &Name) -> Result<Self> {
         match settings.servers()? {
             None => Ok(Self::At(Backends::of(&Embedded::new()))),
-            Some((etcd, redis)) => Ok(Self::Remote(etcd, redis)),
+            Some(servers) => Ok(Self::Remote(servers, cluster.clone())),
         }
     }
 
@@ -44,23 +48,27 @@ impl Stores {
     pub(super) async fn connect(self) -> Result<Backends> {
         match self {
             Self::At(backends) => Ok(backends),
-            Self::Remote(etcd, redis) => connect(etcd, redis).await,
+            Self::Remote(servers, cluster) => connect(servers, &cluster).await,
         }
     }
 }
 
 #[cfg(all(feature = "etcd", feature = "redis"))]
-async fn connect(etcd: Vec<String>, redis: String) -> Result<Backends> {
+async fn connect(servers: Servers, cluster: &Name) -> Result<Backends> {
     use crate::{
+        directory::root_of,
         kv::{EtcdKv, EtcdOptions},
         log::{RedisLog, RedisOptions},
     };
+    let mut etcd = EtcdOptions::new(servers.etcd);
+    etcd.user = servers.etcd_user.name.zip(servers.etcd_user.password);
+    etcd.prefix = root_of(cluster);
     let etcd = async {
-        let connected = EtcdKv::connect(EtcdOptions::new(etcd)).await;
+        let connected = EtcdKv::connect(etcd).await;
         connected.map_err(|error| Error::Directory(error.into()))
     };
     let redis = async {
-        let connected = RedisLog::connect(RedisOptions::new(redis)).await;
+        let connected = RedisLog::connect(RedisOptions::new(servers.redis)).await;
         connected.map_err(|error| Error::Log(error.into()))
     };
     let (kv, log) = futures_util::future::try_join(etcd, redis).await?;
@@ -69,7 +77,7 @@ async fn connect(etcd: Vec<String>, redis: String) -> Result<Backends> {
 
 /// Never embedded in silence when servers were named.
 #[cfg(not(all(feature = "etcd", feature = "redis")))]
-async fn connect(_: Vec<String>, _: String) -> Result<Backends> {
+async fn connect(_: Servers, _: &Name) -> Result<Backends> {
     let (setting, feature) =
         if cfg!(feature = "etcd") { (ENV_REDIS, "redis") } else { (ENV_ETCD, "etcd") };
     Err(Error::Setting {
