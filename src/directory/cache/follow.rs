@@ -16,7 +16,7 @@ use crate::{
         registration::Registration,
         store::{Store, backoff},
     },
-    kv::{KvError, RangeRequest, WatchRequest, Watcher},
+    kv::{KvError, LeaseId, RangeRequest, WatchRequest, Watcher},
 };
 
 /// Follows the store into a cache.
@@ -29,6 +29,8 @@ pub(in crate::directory) struct Follower {
     model: Model,
     options: DirectoryOptions,
     audit_at: Instant,
+    /// The node's lease when the store was listed.
+    lease: Option<LeaseId>,
 }
 
 /// Why a watch is over.
@@ -50,7 +52,8 @@ impl Follower {
     ) -> Self {
         let guard = Guard::new(options.node.clone(), options.lease_ttl);
         let model = Model::new(keys.clone(), guard);
-        Self { store, keys, cache, registration, model, options, audit_at: Instant::now() }
+        let audit_at = Instant::now();
+        Self { store, keys, cache, registration, model, options, audit_at, lease: None }
     }
 
     /// Runs until it is aborted.
@@ -86,6 +89,7 @@ impl Follower {
 
     /// Takes a full list for the truth.
     async fn list(&mut self) -> Result<(), KvError> {
+        let lease = self.held();
         let (kvs, revision) =
             self.store.list_all(&self.keys.followed(), self.options.page_keys).await?;
         let at = self.moment();
@@ -94,9 +98,24 @@ impl Follower {
             keys = kvs.len(), %revision, events = delta.events.len(),
             "the directory was listed"
         );
+        self.lease = lease;
         self.cache.publish(&self.model, delta, true);
         self.audit_at = Instant::now() + self.options.audit_every.mul_f64(1.0 + fastrand::f64());
         Ok(())
+    }
+
+    fn held(&self) -> Option<LeaseId> {
+        self.registration.lease().map(|(lease, _)| lease)
+    }
+
+    /// Whether the node had to get another lease since the store was listed. Then the store may have
+    /// lost all else, too. Its revision need not tell: others may have written beyond the one that is
+    /// known here before this node was back.
+    fn has_new_lease(&mut self) -> bool {
+        let held = self.held();
+        // The first lease of a node is no sign of anything.
+        self.lease = self.lease.or(held);
+        held.is_some() && held != self.lease
     }
 
     fn moment(&self) -> Moment {
@@ -148,6 +167,9 @@ impl Follower {
         loop {
             if fresh {
                 self.drop_suspects();
+            }
+            if self.has_new_lease() {
+                return Ended::Relist("this node's lease was lost".to_owned());
             }
             let silent_at = contact + self.options.silence_max;
             let due_at = self.model.next_due().filter(|_| fresh).unwrap_or(silent_at);

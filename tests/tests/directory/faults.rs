@@ -191,3 +191,28 @@ async fn a_registration_waits_for_the_store_and_then_succeeds() {
     assert!(start.elapsed() <= Duration::from_secs(5));
     assert!(Incarnation::fresh() > node.directory.incarnation());
 }
+
+/// A store that lost its data and was then written to beyond the revision that is known here looks
+/// as if it had gone on.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_lost_its_data_and_has_overtaken_is_listed_again() {
+    let cluster = Cluster::default();
+    let (a, b) = (cluster.node("a").await, cluster.node("b").await);
+    a.register("orders", 1).await;
+    b.register("orders", 2).await;
+    b.will_see("orders", 2).await;
+    // What node `a` is to be found by is at a revision that a watch from here on does not show.
+    let wiped = Cluster::default();
+    let late = wiped.node("c").await;
+    late.register("orders", 3).await;
+    for n in 0..100 {
+        wiped.put(&format!("filler/{n}"), "x").await;
+    }
+    drop(a);
+    b.line.replace(Arc::new(wiped.kv.clone()));
+    // Far below the time of an audit.
+    sleep(Duration::from_secs(30)).await;
+    let mut sees = b.sees("orders");
+    sees.sort();
+    assert_eq!(sees, ["b/2", "c/3"]);
+}
