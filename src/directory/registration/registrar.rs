@@ -23,6 +23,8 @@ use crate::{
 
 /// Operations in one transaction: stores take 128.
 const BATCH: usize = 100;
+/// Bytes of values in one transaction: etcd takes requests of up to 1.5 MiB.
+const BATCH_BYTES: usize = 1 << 20;
 /// How long a `bye` explains why an instance is gone.
 const BYE_TTL: Duration = Duration::from_secs(60);
 
@@ -227,7 +229,7 @@ impl Registrar {
 
     /// Takes instances out, with a word of farewell.
     async fn leave(&mut self, leaving: &[(InstanceName, Arc<Wanted>)]) -> Result<(), Stopped> {
-        for batch in leaving.chunks(BATCH / 2) {
+        for batch in batches(leaving, BATCH / 2, |(_, wanted)| wanted.value.len()) {
             let bye = self.store.grant(BYE_TTL).await?.id;
             let ops = batch.iter().flat_map(|(_, wanted)| {
                 let farewell = Op::put(&wanted.bye, wanted.value.clone(), Some(bye));
@@ -249,7 +251,7 @@ impl Registrar {
         node: Revision,
         missing: &[(InstanceName, Arc<Wanted>)],
     ) -> Result<(), Stopped> {
-        for batch in missing.chunks(BATCH) {
+        for batch in batches(missing, BATCH, |(_, wanted)| wanted.value.len()) {
             let puts = batch
                 .iter()
                 .map(|(_, wanted)| Op::put(&wanted.key, wanted.value.clone(), Some(lease)));
@@ -268,7 +270,8 @@ impl Registrar {
         node: Revision,
         reports: &[(String, Option<Bytes>)],
     ) -> Result<(), Stopped> {
-        for batch in reports.chunks(BATCH) {
+        let bytes = |(_, value): &(String, Option<Bytes>)| value.as_ref().map_or(0, Bytes::len);
+        for batch in batches(reports, BATCH, bytes) {
             let ops = batch.iter().map(|(key, value)| match value {
                 Some(value) => Op::put(key, value.clone(), Some(lease)),
                 None => Op::delete(key),
@@ -349,5 +352,38 @@ impl Registrar {
             self.store.txn(Txn::new(batch.iter().cloned())).await?;
         }
         Ok(())
+    }
+}
+
+/// Cuts what is to be written into pieces that a transaction can hold: so many, and not much over so
+/// many bytes unless one alone is larger.
+fn batches<T>(items: &[T], most: usize, bytes: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
+    let mut rest = items;
+    std::iter::from_fn(move || {
+        let mut total = 0;
+        let fits = rest.iter().take(most).take_while(|item| {
+            total += bytes(item);
+            total <= BATCH_BYTES
+        });
+        let length = fits.count().max(1).min(rest.len());
+        let (batch, others) = rest.split_at(length);
+        rest = others;
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_bounded_in_number_and_bytes_and_hold_everything_once() {
+        let lengths = |items: &[usize], most| -> Vec<usize> {
+            batches(items, most, |bytes| *bytes).map(<[usize]>::len).collect()
+        };
+        assert_eq!(lengths(&[], 3), [0; 0]);
+        assert_eq!(lengths(&[1; 7], 3), [3, 3, 1]);
+        assert_eq!(lengths(&[BATCH_BYTES / 2; 5], 100), [2, 2, 1]);
+        assert_eq!(lengths(&[1, BATCH_BYTES * 2, 1], 100), [1, 1, 1]);
     }
 }

@@ -10,5 +10,7 @@ mod health;
 mod maintenance;
 mod nodes;
 mod queries;
+#[cfg(feature = "etcd")]
+mod real_etcd;
 mod services;
 mod suspects;
