@@ -8,6 +8,8 @@ mod etcd_cluster;
 #[cfg(feature = "etcd")]
 mod etcd_users;
 mod fault;
+#[cfg(feature = "etcd")]
+mod hazards;
 
 use std::{collections::BTreeSet, sync::Arc};
 
