@@ -3,7 +3,7 @@ use tonic::Code;
 
 use crate::kv::KvError;
 
-/// What etcd says of a right that is missing; of a watch also when the token is.
+/// What etcd says of a right that is missing, and older ones of a watch whose token is.
 pub(super) const DENIED: &str = "permission denied";
 
 /// What an error of the client means.
@@ -78,8 +78,8 @@ fn is_about_the_token(text: &str) -> bool {
     ["user name is empty", "auth store is old"].iter().any(|word| text.contains(word))
 }
 
-/// Whether a watch was cancelled for who asks. Releases before 3.5 say [`DENIED`] for a token that
-/// has expired, too.
+/// Whether a watch was cancelled for who asks. Of a token that has expired 3.4.23 says so; older
+/// releases say [`DENIED`] of that, too.
 pub(super) fn is_denial(text: &str) -> bool {
     text.contains(DENIED) || text.contains("invalid auth token") || is_about_the_token(text)
 }

@@ -11,7 +11,7 @@
 //! cancelled; progress runs ahead of changes; an expired lease answers a keep-alive with a time of
 //! zero; a member without a quorum serves watches unless they require a leader; messages of over
 //! 4 MiB are refused by the client unless it is told otherwise; a token expires, and a watch says
-//! nothing better of that than that permission is denied.
+//! so in its confirmation.
 
 mod convert;
 mod error;

@@ -7,3 +7,4 @@ mod kill;
 mod outages;
 mod shown;
 mod support;
+mod users;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use callboard::{
     ActorId, Incarnation,
-    directory::{Directory, DirectoryOptions, InstanceName, InstanceRecord},
+    directory::{Directory, DirectoryOptions, InstanceName, InstanceRecord, MessageEntry},
     kv::{EtcdKv, EtcdOptions, KeyValueStore, RangeRequest},
 };
 use callboard_tests::servers::{EtcdServer, EtcdSetup, wait_until};
@@ -90,7 +90,10 @@ async fn instances_with_large_records_are_registered() {
     let (a, b) = (node(&server, "a").await, node(&server, "b").await);
     let records = (0..60).map(|n| {
         let mut record = record(&a, n);
-        record.labels.insert("notes".to_owned(), "x".repeat(40_000));
+        // An actor with many messages: some 40 kB.
+        record.messages = (0..300)
+            .map(|n| MessageEntry { name: format!("{}{n}", "x".repeat(100)), version: 1 })
+            .collect();
         record
     });
     let writes = futures_util::future::join_all(records.map(|record| a.register(record)));

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -13,7 +13,11 @@ use callboard::kv::{
     WatchRequest, Watcher,
 };
 use callboard_tests::servers::{EtcdServer, free_port, wait_until};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy},
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep, timeout},
+};
 
 /// A call ends after 2 s. The rest is for machines that do many things at once.
 const CALL_MAX: Duration = Duration::from_secs(5);
@@ -27,7 +31,13 @@ async fn connect(endpoints: Vec<String>) -> EtcdKv {
 /// A store that asks this member first.
 async fn connect_at(server: &EtcdServer, member: usize) -> EtcdKv {
     leader(server).await;
-    let endpoints = server.endpoints();
+    let store = connect_first(server.endpoints(), member).await;
+    writes(&store, "a").await;
+    store
+}
+
+/// A store that asks this endpoint first.
+async fn connect_first(endpoints: Vec<String>, wanted: usize) -> EtcdKv {
     // The order is drawn from the generator of this thread.
     let first = |seed| {
         fastrand::seed(seed);
@@ -35,11 +45,9 @@ async fn connect_at(server: &EtcdServer, member: usize) -> EtcdKv {
         fastrand::shuffle(&mut order);
         order[0]
     };
-    let seed = (0..).find(|seed| first(*seed) == member).expect("some order begins with it");
+    let seed = (0..).find(|seed| first(*seed) == wanted).expect("some order begins with it");
     fastrand::seed(seed);
-    let store = connect(endpoints).await;
-    writes(&store, "a").await;
-    store
+    connect(endpoints).await
 }
 
 fn put(key: &str, value: &str) -> Txn {
@@ -130,9 +138,9 @@ async fn endpoints_that_are_dead_from_the_start_fail_no_call() {
 
 /// Adds one to a number by compare and set, as long as it is told to. Gives how many additions were
 /// acknowledged, and of how many nobody knows.
-async fn count(store: EtcdKv, stop: Arc<AtomicU32>) -> (i64, i64) {
+async fn count(store: EtcdKv, stop: Arc<AtomicBool>) -> (i64, i64) {
     let (mut acknowledged, mut unknown) = (0, 0);
-    while stop.load(Ordering::Relaxed) == 0 {
+    while !stop.load(Ordering::Relaxed) {
         let Ok(Some(now)) = ends(store.get("a")).await else { continue };
         let next = std::str::from_utf8(&now.value).unwrap().parse::<i64>().unwrap() + 1;
         let add = put("a", &next.to_string());
@@ -152,7 +160,7 @@ async fn members_that_are_killed_or_stopped_one_at_a_time_lose_and_double_nothin
     let first = connect(server.endpoints()).await;
     writes(&first, "a").await;
     first.txn(put("a", "0")).await.expect("it runs");
-    let stop = Arc::new(AtomicU32::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
     let mut counters = Vec::new();
     for _ in 0..3 {
         let store = connect(server.endpoints()).await;
@@ -178,7 +186,7 @@ async fn members_that_are_killed_or_stopped_one_at_a_time_lose_and_double_nothin
             watch.next().await
         };
         if ends(sign).await.is_err() {
-            super::etcd_cluster::watch(&first, Revision(1)).await.expect("two of three answer");
+            self::watch(&first, Revision(1)).await.expect("two of three answer");
         }
         if round < 2 {
             server.member(member).restart().await.unwrap();
@@ -186,7 +194,7 @@ async fn members_that_are_killed_or_stopped_one_at_a_time_lose_and_double_nothin
             server.member(member).cont();
         }
     }
-    stop.store(1, Ordering::Relaxed);
+    stop.store(true, Ordering::Relaxed);
     let (mut acknowledged, mut unknown) = (0, 0);
     for counter in counters {
         let (more, lost) = counter.await.expect("it ends");
@@ -253,6 +261,71 @@ async fn a_caller_that_gives_up_early_moves_to_another_member_too() {
         write().await.expect("it stays at a member that does not answer").expect("it runs");
         server.member(member).cont();
     }
+}
+
+/// A way to a server on which answers can be held back. Gives its address.
+async fn mutable_way(to: &EtcdServer, mute: Arc<AtomicBool>) -> String {
+    let to = to.url().trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (mut from_client, mut to_client) = client.into_split();
+            let server = TcpStream::connect(&to).await.unwrap();
+            let (mut from_server, mut to_server) = server.into_split();
+            let mute = Arc::clone(&mute);
+            // Both end with their connections.
+            tokio::spawn(async move { copy(&mut from_client, &mut to_server).await });
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                while let Ok(length @ 1..) = from_server.read(&mut bytes).await {
+                    if !mute.load(Ordering::Relaxed)
+                        && to_client.write_all(&bytes[..length]).await.is_err()
+                    {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// It reached the server, which carried it out; a second one somewhere else would be another.
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_done_once_and_a_read_is_made_again() {
+    let server = EtcdServer::start().await;
+    let mute = Arc::new(AtomicBool::new(false));
+    let way = mutable_way(&server, Arc::clone(&mute)).await;
+    let at_way_first = async || {
+        mute.store(false, Ordering::Relaxed);
+        let store = connect_first(vec![way.clone(), server.url()], 0).await;
+        mute.store(true, Ordering::Relaxed);
+        store
+    };
+    let version = async || match connect(vec![server.url()]).await.get("b").await.unwrap() {
+        Some(found) => found.version,
+        None => 0,
+    };
+    for writes in 1..=2 {
+        let store = at_way_first().await;
+        ends(store.txn(put("b", "1"))).await.expect_err("nobody knows whether it was done");
+        assert_eq!(version().await, writes);
+        ends(store.txn(put("c", "1"))).await.expect("it is at another endpoint now");
+    }
+    let lease = connect(vec![server.url()]).await.lease_grant(Duration::from_secs(60)).await;
+    let lease = lease.expect("it runs").id;
+    let store = at_way_first().await;
+    ends(store.get("b")).await.expect("it is asked again elsewhere");
+    let store = at_way_first().await;
+    ends(store.lease_keep_alive(lease)).await.expect("so is a renewal");
+    let store = at_way_first().await;
+    watch(&store, Revision(1)).await.expect("so is a watch");
+    let store = at_way_first().await;
+    ends(store.lease_revoke(lease)).await.expect_err("the second would say: no such lease");
+    let store = connect(vec![server.url()]).await;
+    let error = store.lease_revoke(lease).await.expect_err("it was done");
+    assert!(matches!(error, KvError::LeaseNotFound(_)), "{error}");
 }
 
 /// Two of three are gone. Whoever is left serves what it knows to everybody who does not ask for a

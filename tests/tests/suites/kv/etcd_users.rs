@@ -97,7 +97,7 @@ async fn calls_and_watches_outlive_their_tokens_and_a_restart_that_forgets_them_
     for round in 0..2 {
         sleep(TOKEN_GONE).await;
         // The first that meets the expired token is a write, which must be done once, and then a
-        // watch, to which etcd 3.4 says `permission denied`.
+        // watch, which is confirmed and cancelled in one.
         if round == 1 {
             let mut fresh = watch(&store, last).await;
             sees(fresh.as_mut(), "/a").await;
