@@ -26,6 +26,7 @@ pages! {
     messages: include_str!("../../book/src/messages.md");
     pools: include_str!("../../book/src/pools.md");
     testing: include_str!("../../book/src/testing.md");
+    running_etcd: include_str!("../../book/src/running-etcd.md");
     readme: include_str!("../../README.md");
     timers_and_streams: include_str!("../../book/src/timers-and-streams.md");
 }

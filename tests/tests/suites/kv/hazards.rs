@@ -131,7 +131,10 @@ async fn a_full_etcd_says_what_to_do_and_still_renews_and_reads() {
     store.lease_grant(Duration::from_secs(60)).await.expect_err("a lease is a write");
 
     // As in the book.
-    server.ctl(&["compact", &newest.to_string()]).await.unwrap();
+    let status = server.ctl(&["endpoint", "status", "--write-out=json"]).await.unwrap();
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let revision = &status[0]["Status"]["header"]["revision"];
+    server.ctl(&["compact".to_owned(), revision.to_string()]).await.unwrap();
     server.ctl(&["defrag"]).await.unwrap();
     server.ctl(&["alarm", "disarm"]).await.unwrap();
     store.txn(put("a", "1")).await.expect("there is room again");
