@@ -36,6 +36,10 @@ pub(crate) struct EtcdUser {
 
 /// etcd's endpoints and user, and the address of Redis.
 #[derive(Debug)]
+#[cfg_attr(
+    not(all(feature = "etcd", feature = "redis")),
+    expect(dead_code, reason = "a build without them only says that they were asked for")
+)]
 pub(crate) struct Servers {
     pub(crate) etcd: Vec<String>,
     pub(crate) etcd_user: EtcdUser,
