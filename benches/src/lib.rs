@@ -5,6 +5,8 @@
 //! is in its file under [`peers`]. What is measured between two processes is apart, in `remote`.
 
 pub mod demands;
+#[cfg(feature = "remote")]
+pub mod directory;
 pub mod figures;
 pub mod measured;
 pub mod options;
