@@ -61,8 +61,8 @@ pub enum ConfigError {
     },
     /// There is no such version to go back to.
     #[error(
-        "the configuration {name} has no version {version} that can be read; of its versions the \
-         last {CONFIG_HISTORY_MAX} are kept, and `history` lists them"
+        "the configuration {name} has no version {version} with a value that can be read; of its \
+         versions the last {CONFIG_HISTORY_MAX} are kept, and `history` lists them"
     )]
     NoSuchVersion {
         /// The configuration.

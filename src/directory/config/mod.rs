@@ -117,11 +117,45 @@ impl Configuration {
         self.write(draft, Some(expected)).await
     }
 
+    /// Removes the value, whatever stands; gives the number of the version that says so, or none when
+    /// there was nothing to remove. Resolves as [`set`](Self::set) does.
+    ///
+    /// Programs keep the last value that they have, and are told
+    /// [`ConfigEvent::Removed`]. The history stays, with the removal as its newest version: a later
+    /// write counts on from there, and [`rollback`](Self::rollback) brings a value back.
+    ///
+    /// # Errors
+    /// [`ConfigError::Name`], [`ConfigError::Contended`], and [`ConfigError::Directory`], after which
+    /// it may have been removed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open whether it is removed.
+    pub async fn remove(&self, name: impl AsRef<str>) -> Result<Option<u64>, ConfigError> {
+        self.take_out(Name::new(name)?, None).await
+    }
+
+    /// Removes the value if this version stands; 0 is for a configuration that has none, where there is
+    /// nothing to do. Gives what [`remove`](Self::remove) does.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`] when another version stands, [`ConfigError::Unreadable`] when what
+    /// stands has no version, else as for [`remove`](Self::remove).
+    ///
+    /// # Cancel safety
+    /// As for [`remove`](Self::remove).
+    pub async fn remove_if(
+        &self,
+        name: impl AsRef<str>,
+        expected: u64,
+    ) -> Result<Option<u64>, ConfigError> {
+        self.take_out(Name::new(name)?, Some(expected)).await
+    }
+
     /// Writes the value of an earlier version as a new one, whatever stands; gives its number.
     ///
     /// # Errors
-    /// [`ConfigError::Name`], [`ConfigError::NoSuchVersion`] for one that never was, can't be read, or
-    /// is not among the last [`CONFIG_HISTORY_MAX`]; else as for [`set`](Self::set).
+    /// [`ConfigError::Name`], [`ConfigError::NoSuchVersion`] for one that never was, can't be read, is
+    /// a removal, or is not among the last [`CONFIG_HISTORY_MAX`]; else as for [`set`](Self::set).
     ///
     /// # Cancel safety
     /// As for [`set`](Self::set).
@@ -132,14 +166,15 @@ impl Configuration {
             .run(move |directory| async move { directory.inner.read_config(&key).await })
             .await?;
         let record = found.and_then(|kv| ConfigRecord::read(&name, &kv.value).ok());
-        let Some(record) = record.filter(|record| record.version == version) else {
+        let has_value = |record: &ConfigRecord| record.version == version && !record.removed;
+        let Some(record) = record.filter(has_value) else {
             return Err(ConfigError::NoSuchVersion { name, version });
         };
         let draft = Draft { restored: Some(version), ..self.draft(name, record.raw()?) };
         self.write(draft, None).await
     }
 
-    /// The version that stands; none for a configuration that was never set, or removed by hand.
+    /// The version that stands; none for a configuration that was never set, or was removed.
     ///
     /// # Errors
     /// [`ConfigError::Name`], [`ConfigError::Unreadable`], [`ConfigError::Directory`].
@@ -151,14 +186,14 @@ impl Configuration {
         self.run(move |directory| async move {
             let inner = &directory.inner;
             let found = inner.read_config(&inner.keys.config(&name)).await?;
-            let record = found.map(|kv| ConfigRecord::read(&name, &kv.value)).transpose();
+            let record = found.map(|kv| ConfigRecord::standing(&name, &kv.value)).transpose();
             record.map_err(|reason| ConfigError::Unreadable { name, reason })
         })
         .await
     }
 
-    /// The versions that are kept, oldest first: the last [`CONFIG_HISTORY_MAX`]. Those that can't be
-    /// read are left out, with a warning.
+    /// The versions that are kept, oldest first, removals among them: the last
+    /// [`CONFIG_HISTORY_MAX`]. Those that can't be read are left out, with a warning.
     ///
     /// # Errors
     /// [`ConfigError::Name`], [`ConfigError::Directory`].
@@ -217,7 +252,18 @@ impl Configuration {
     fn draft(&self, name: Name, value: Box<RawValue>) -> Draft {
         let node = self.directory.node().clone();
         let write = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
-        Draft { name, value, node, restored: None, write }
+        Draft { name, value, node, restored: None, removed: false, write }
+    }
+
+    async fn take_out(
+        &self,
+        name: Name,
+        expected: Option<u64>,
+    ) -> Result<Option<u64>, ConfigError> {
+        let nothing = Draft::encode(&name, &())?;
+        let draft = Draft { removed: true, ..self.draft(name, nothing) };
+        let version = self.write(draft, expected).await?;
+        Ok(Some(version).filter(|version| *version > 0))
     }
 
     async fn write(&self, draft: Draft, expected: Option<u64>) -> Result<u64, ConfigError> {
@@ -229,7 +275,7 @@ impl Configuration {
             match timeout(inner.options.patience, inner.seen(revision)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) | Err(_) => tracing::warn!(
-                    config = %draft.name, version,
+                    config = %draft.name, version, removed = draft.removed,
                     "the configuration was written, but this node can't follow the store"
                 ),
             }

@@ -27,6 +27,9 @@ pub struct ConfigRecord {
     pub written_at: Option<SystemTime>,
     /// The earlier version that a rollback took this value from.
     pub restored: Option<u64>,
+    /// Whether the configuration was removed by this version, which has no value then: its
+    /// [`json`](Self::json) is `null`.
+    pub removed: bool,
     /// Tells writes apart.
     write: String,
     json: String,
@@ -80,9 +83,19 @@ impl ConfigRecord {
                 .written_ms
                 .and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms))),
             restored: stored.restored,
+            removed: stored.removed,
             write: stored.write,
             json: json.to_owned(),
         })
+    }
+
+    /// Reads what stands as the current value, which a removal can't.
+    pub(super) fn standing(name: &Name, value: &[u8]) -> Result<Self, String> {
+        let record = Self::read(name, value)?;
+        if record.removed {
+            return Err("it says that the configuration was removed".to_owned());
+        }
+        Ok(record)
     }
 
     /// Whether it was written by this write, and not by another one of the same value.
@@ -101,7 +114,7 @@ pub(in crate::directory) struct Entry {
 
 impl Entry {
     pub(in crate::directory) fn read(name: &Name, kv: &KeyValue) -> Self {
-        Self { revision: kv.mod_revision, record: ConfigRecord::read(name, &kv.value) }
+        Self { revision: kv.mod_revision, record: ConfigRecord::standing(name, &kv.value) }
     }
 }
 
@@ -112,6 +125,8 @@ pub(super) struct Draft {
     pub(super) value: Box<RawValue>,
     pub(super) node: Name,
     pub(super) restored: Option<u64>,
+    /// Whether it takes the value away, and keeps that in the history.
+    pub(super) removed: bool,
     /// Unique: a write whose answer was lost is found again by it.
     pub(super) write: String,
 }
@@ -139,6 +154,7 @@ impl Draft {
             written_ms: Some(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)),
             node: Some(self.node.clone()),
             restored: self.restored,
+            removed: self.removed,
             write: self.write.clone(),
             value: self.value.clone(),
         })?)
@@ -155,6 +171,8 @@ struct Stored {
     node: Option<Name>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     restored: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    removed: bool,
     #[serde(default)]
     write: String,
     value: Box<RawValue>,
@@ -174,8 +192,20 @@ mod tests {
             value: Draft::encode(&name(), value).expect("it is small"),
             node: Name::new("n1").expect("a name"),
             restored: None,
+            removed: false,
             write: "w".to_owned(),
         }
+    }
+
+    #[test]
+    fn a_removal_is_a_version_that_can_not_stand() {
+        let removal = Draft { removed: true, ..draft(&()) };
+        let stored = removal.record(3, UNIX_EPOCH).expect("it is small");
+        let record = ConfigRecord::read(&name(), &stored).expect("a record");
+        assert_eq!((record.version, record.removed, record.json()), (3, true, "null"));
+        assert!(ConfigRecord::standing(&name(), &stored).is_err());
+        let value = draft(&()).record(4, UNIX_EPOCH).expect("it is small");
+        assert!(!ConfigRecord::standing(&name(), &value).expect("a record").removed);
     }
 
     #[test]

@@ -64,7 +64,8 @@ pub enum ConfigEvent<T> {
     Applied(Arc<Versioned<T>>),
     /// The newest value does not fit and is not used; the current one is the one before.
     Refused(Arc<RefusedConfig>),
-    /// The configuration was removed from the store; the current value is the last one.
+    /// The configuration was removed, by [`Configuration::remove`](super::Configuration::remove) or by
+    /// hand; the current value is the last one.
     Removed,
 }
 

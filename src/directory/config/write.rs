@@ -17,8 +17,8 @@ const ATTEMPTS: u32 = 100;
 /// Old versions that one write removes at most: stores take 128 operations.
 const PRUNED_MAX: usize = 100;
 
-/// What was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What was written; version 0 for a removal where nothing stood.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) version: u64,
     pub(super) revision: Revision,
@@ -37,7 +37,8 @@ enum Attempt {
 }
 
 impl Inner {
-    /// Writes a version after the one that stands, which has to be the expected one, if one is.
+    /// Writes a version after the one that stands, which has to be the expected one, if one is. A
+    /// removal is a version too, so that the count goes on after it; it takes nothing from nothing.
     pub(super) async fn write_config(
         &self,
         draft: &Draft,
@@ -49,6 +50,9 @@ impl Inner {
         for _ in 0..ATTEMPTS {
             let stands = stands(&draft.name, there.as_ref());
             check_expected(&draft.name, &stands, expected)?;
+            if draft.removed && there.is_none() {
+                return Ok(Written::default());
+            }
             // The history says how far the count is when what stands does not, as somebody removed
             // or wrote it by hand.
             let history = match &stands {
@@ -78,7 +82,11 @@ impl Inner {
         let (keys, name) = (&self.keys, &draft.name);
         let (current, kept) = (keys.config(name), keys.config_version(name, version));
         let value = draft.record(version, SystemTime::now())?;
-        let mut ops = vec![Op::put(&current, value.clone(), None), Op::put(&kept, value, None)];
+        let stands = match draft.removed {
+            false => Op::put(&current, value.clone(), None),
+            true => Op::delete(&current),
+        };
+        let mut ops = vec![stands, Op::put(&kept, value, None)];
         let pruned = pruned(version, history).into_iter();
         ops.extend(pruned.map(|old| Op::delete(keys.config_version(name, old))));
         let is_unchanged = match there {
@@ -109,7 +117,7 @@ impl Inner {
 
 /// The record that stands; none when there is none, an error when it can't be read.
 fn stands(name: &Name, there: Option<&KeyValue>) -> Result<Option<ConfigRecord>, String> {
-    there.map(|kv| ConfigRecord::read(name, &kv.value)).transpose()
+    there.map(|kv| ConfigRecord::standing(name, &kv.value)).transpose()
 }
 
 fn check_expected(

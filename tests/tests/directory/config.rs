@@ -311,6 +311,62 @@ mod both {
         assert_eq!(configuration.set_if("limits", &limits(20), 0).await.unwrap(), 2);
         assert_eq!(next(&mut config).await, "20 of version 2");
     }
+
+    pub(super) async fn a_removal_is_a_version_and_takes_the_value_from_nobody_who_has_it(
+        store: Store,
+    ) {
+        let (a, b) = (store.node("a").await, store.node("b").await);
+        let (configuration, mut config) = (a.configuration(), b.limits());
+        assert_eq!(configuration.remove("limits").await.unwrap(), None, "there is none yet");
+        assert!(store.values("").await.iter().all(|value| value == "{}"), "only b's report");
+        configuration.set("limits", &limits(10)).await.unwrap();
+        assert_eq!(next(&mut config).await, "10 of version 1");
+        assert_eq!(configuration.remove("limits").await.unwrap(), Some(2));
+        assert!(a.configuration().names().is_empty(), "one's own node has it at once");
+        assert_eq!(next(&mut config).await, "Removed");
+        assert_eq!(used(&config), Some((1, 10)), "the last value stays");
+        assert_eq!(used(&b.limits()), None, "who comes later has none");
+        assert_eq!(configuration.get("limits").await.unwrap(), None);
+        assert!(store.values("current/").await.is_empty());
+        // It still works with that version.
+        will_apply(&configuration, &[("b", Some(1), None)]).await;
+        assert_eq!(configuration.remove("limits").await.unwrap(), None, "it is gone already");
+        let history = configuration.history("limits").await.unwrap();
+        let versions: Vec<_> = history.iter().map(|r| (r.version, r.removed, r.json())).collect();
+        assert_eq!(versions, [(1, false, r#"{"per_second":10}"#), (2, true, "null")]);
+        assert_eq!(history[1].node, Some(name("a")), "and who did it");
+        let error = configuration.rollback("limits", 2).await.unwrap_err();
+        assert!(matches!(error, ConfigError::NoSuchVersion { version: 2, .. }), "{error}");
+        assert_eq!(configuration.set_if("limits", &limits(20), 0).await.unwrap(), 3);
+        assert_eq!(next(&mut config).await, "20 of version 3");
+        assert_eq!(configuration.remove_if("limits", 3).await.unwrap(), Some(4));
+        assert_eq!(next(&mut config).await, "Removed");
+        assert_eq!(configuration.rollback("limits", 1).await.unwrap(), 5);
+        assert_eq!(next(&mut config).await, "10 of version 5");
+    }
+
+    pub(super) async fn of_eight_who_remove_a_version_one_does(store: Store) {
+        let node = store.node("a").await;
+        let configuration = node.configuration();
+        assert_eq!(configuration.remove_if("limits", 0).await.unwrap(), None);
+        let error = configuration.remove_if("limits", 3).await.unwrap_err();
+        assert!(matches!(error, ConfigError::Conflict { expected: 3, found: 0, .. }), "{error:?}");
+        configuration.set("limits", &limits(10)).await.unwrap();
+        configuration.set("limits", &limits(20)).await.unwrap();
+        let error = configuration.remove_if("limits", 1).await.unwrap_err();
+        assert!(matches!(error, ConfigError::Conflict { expected: 1, found: 2, .. }), "{error:?}");
+        let removals = (0..8).map(|_| configuration.remove_if("limits", 2));
+        let (mut removed, mut late) = (0, 0);
+        for outcome in futures_util::future::join_all(removals).await {
+            match outcome {
+                Ok(Some(3)) => removed += 1,
+                Err(ConfigError::Conflict { expected: 2, found: 0, .. }) => late += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((removed, late), (1, 7));
+        assert_eq!(configuration.history("limits").await.unwrap().len(), 3);
+    }
 }
 
 /// A test of each case on either store.
@@ -348,6 +404,8 @@ on_both_stores! {
     a_history_keeps_its_last_hundred_versions
     a_watch_goes_on_after_a_compaction
     a_configuration_that_was_removed_by_hand_keeps_its_count
+    a_removal_is_a_version_and_takes_the_value_from_nobody_who_has_it
+    of_eight_who_remove_a_version_one_does
 }
 
 #[tokio::test(start_paused = true)]
@@ -362,6 +420,8 @@ async fn names_that_can_be_no_key_are_refused_with_what_to_write() {
             configuration.get(bad).await.unwrap_err(),
             configuration.history(bad).await.unwrap_err(),
             configuration.rollback(bad, 1).await.unwrap_err(),
+            configuration.remove(bad).await.unwrap_err(),
+            configuration.remove_if(bad, 1).await.unwrap_err(),
             configuration.applied(bad).await.unwrap_err(),
             node.directory.config::<Limits>(bad).unwrap_err(),
         ];
@@ -476,6 +536,69 @@ async fn a_write_whose_answer_was_lost_is_no_conflict_with_itself() {
     assert_eq!(last.version, count);
     assert!(count >= sure && count <= sure + unsure, "{count}, {sure} sure, {unsure} unsure");
     assert!(sure > 40, "{sure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_whose_answer_was_lost_is_no_conflict_with_itself() {
+    let node = Store::embedded().node("a").await;
+    let configuration = node.configuration();
+    let mut sure = 0;
+    for round in 0..80 {
+        let version = configuration.set("limits", &limits(round)).await.unwrap();
+        node.line.set(KvFaults { ambiguous: 0.5, ..KvFaults::default() });
+        let outcome = configuration.remove_if("limits", version).await;
+        node.line.heal();
+        match outcome {
+            Ok(removal) => {
+                assert_eq!(removal, Some(version + 1));
+                assert_eq!(configuration.get("limits").await.unwrap(), None);
+                sure += 1;
+            }
+            Err(ConfigError::Directory(DirectoryError::Store(_))) => {}
+            Err(other) => panic!("nobody else removes: {other:?}"),
+        }
+    }
+    assert!(sure > 40, "{sure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn versions_never_repeat_however_often_a_configuration_is_removed() {
+    let node = Store::embedded().node("a").await;
+    let configuration = node.configuration();
+    let steps = CONFIG_HISTORY_MAX + 20;
+    for step in 1..=steps {
+        let version = match step % 2 {
+            1 => Some(configuration.set("limits", &limits(1)).await.unwrap()),
+            _ => configuration.remove("limits").await.unwrap(),
+        };
+        assert_eq!(version, Some(step));
+    }
+    let history = configuration.history("limits").await.unwrap();
+    let versions: Vec<u64> = history.iter().map(|record| record.version).collect();
+    assert_eq!(versions, (21..=steps).collect::<Vec<_>>(), "removals count among the hundred");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_spoilt_by_hand_can_be_removed() {
+    let store = Store::embedded();
+    let node = store.node("a").await;
+    let (configuration, mut config) = (node.configuration(), node.limits());
+    configuration.set("limits", &limits(10)).await.unwrap();
+    assert_eq!(next(&mut config).await, "10 of version 1");
+    // A removal that was copied to where values stand is no value.
+    for (spoilt, removed) in [("garbage", 2), (r#"{"version":9,"removed":true,"value":null}"#, 3)] {
+        store.put("current/limits", spoilt).await;
+        assert_eq!(next(&mut config).await, "refused None");
+        for error in [
+            configuration.remove_if("limits", 1).await.unwrap_err(),
+            configuration.get("limits").await.unwrap_err(),
+        ] {
+            assert!(matches!(error, ConfigError::Unreadable { .. }), "{error:?}");
+        }
+        assert_eq!(configuration.remove("limits").await.unwrap(), Some(removed));
+        assert_eq!(next(&mut config).await, "Removed");
+        assert_eq!(used(&config), Some((1, 10)));
+    }
 }
 
 #[tokio::test(start_paused = true)]
