@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
@@ -16,7 +17,7 @@ use crate::{
         registration::Registration,
         store::{Store, backoff},
     },
-    kv::{KvError, LeaseId, RangeRequest, WatchRequest, Watcher},
+    kv::{KvError, LeaseId, RangeRequest, WatchEvent, WatchRequest, Watcher},
 };
 
 /// Follows the store into a cache.
@@ -164,6 +165,8 @@ impl Follower {
         let mut contact = Instant::now();
         let mut probe_at = contact;
         let mut fresh = false;
+        // With one batch on top no more than a subscriber may lag behind.
+        let step_max = self.options.events_max / 2;
         loop {
             if fresh {
                 self.drop_suspects();
@@ -178,10 +181,14 @@ impl Follower {
                 Ok(Ok(batch)) => {
                     contact = Instant::now();
                     probe_at = contact + self.options.probe_every;
-                    if !batch.events.is_empty() {
+                    let (events, end) = with_what_waits(watcher, batch.events, step_max);
+                    if !events.is_empty() {
                         let at = self.moment();
-                        let delta = self.model.apply(&batch.events, at);
+                        let delta = self.model.apply(&events, at);
                         self.cache.publish(&self.model, delta, false);
+                    }
+                    if let Some(error) = end {
+                        return ended(error);
                     }
                     // The first batch says that the watch lives.
                     if !std::mem::replace(&mut fresh, true) {
@@ -221,6 +228,24 @@ impl Follower {
     }
 }
 
+/// Adds the changes that have arrived already: to show the step of a service takes time by the number of
+/// its instances, so a node that is behind must not make one for each change. Stops at so many; the last
+/// batch may go over that. Gives the error that ended the watch, if one did.
+fn with_what_waits(
+    watcher: &mut dyn Watcher,
+    mut events: Vec<WatchEvent>,
+    step_max: usize,
+) -> (Vec<WatchEvent>, Option<KvError>) {
+    while events.len() < step_max {
+        match watcher.next().now_or_never() {
+            None => break,
+            Some(Ok(batch)) => events.extend(batch.events),
+            Some(Err(error)) => return (events, Some(error)),
+        }
+    }
+    (events, None)
+}
+
 /// How long an audit that failed is put off.
 const AUDIT_AGAIN: Duration = Duration::from_secs(30);
 
@@ -230,5 +255,75 @@ fn ended(error: KvError) -> Ended {
             Ended::Relist(error.to_string())
         }
         other => Ended::Resume(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::kv::{EventKind, KeyValue, Revision, WatchBatch};
+
+    /// Gives what it has, and then waits for ever.
+    #[derive(Debug)]
+    struct Arrived(VecDeque<Result<WatchBatch, KvError>>);
+
+    #[async_trait::async_trait]
+    impl Watcher for Arrived {
+        async fn next(&mut self) -> Result<WatchBatch, KvError> {
+            match self.0.pop_front() {
+                Some(batch) => batch,
+                None => std::future::pending().await,
+            }
+        }
+
+        async fn request_progress(&mut self) -> Result<(), KvError> {
+            Ok(())
+        }
+    }
+
+    fn batch(revision: i64) -> WatchBatch {
+        let revision = Revision(revision);
+        let kv = KeyValue {
+            key: format!("/{revision}"),
+            value: Default::default(),
+            create_revision: revision,
+            mod_revision: revision,
+            version: 1,
+            lease: None,
+        };
+        WatchBatch { events: vec![WatchEvent { kind: EventKind::Put, kv }], revision }
+    }
+
+    fn revisions(events: &[WatchEvent]) -> Vec<i64> {
+        events.iter().map(|event| event.kv.mod_revision.0).collect()
+    }
+
+    #[test]
+    fn what_has_arrived_is_one_step_in_its_order() {
+        let mut watcher = Arrived((2..50).map(|revision| Ok(batch(revision))).collect());
+        let (events, end) = with_what_waits(&mut watcher, batch(1).events, 128);
+        assert_eq!(revisions(&events), (1..50).collect::<Vec<_>>());
+        assert!(end.is_none());
+    }
+
+    #[test]
+    fn a_step_is_bounded_and_leaves_the_rest_for_the_next() {
+        let mut watcher = Arrived((2..=133).map(|revision| Ok(batch(revision))).collect());
+        let (events, _) = with_what_waits(&mut watcher, batch(1).events, 128);
+        assert_eq!(revisions(&events), (1..=128).collect::<Vec<_>>());
+        let (rest, end) = with_what_waits(&mut watcher, Vec::new(), 128);
+        assert_eq!(revisions(&rest), (129..=133).collect::<Vec<_>>());
+        assert!(end.is_none());
+    }
+
+    #[test]
+    fn the_end_of_a_watch_takes_nothing_from_what_came_before() {
+        let compacted = KvError::Compacted { compacted: Revision(9) };
+        let mut watcher = Arrived([Ok(batch(2)), Err(compacted), Ok(batch(3))].into());
+        let (events, end) = with_what_waits(&mut watcher, batch(1).events, 128);
+        assert_eq!(revisions(&events), [1, 2]);
+        assert!(matches!(end, Some(KvError::Compacted { .. })), "{end:?}");
     }
 }
