@@ -7,15 +7,13 @@ mod follow;
 mod guard;
 mod model;
 mod records;
+mod shard;
 mod view;
 
 use std::{
     collections::HashMap,
     hash::BuildHasher,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use arc_swap::ArcSwap;
@@ -30,21 +28,20 @@ pub(super) use self::follow::Follower;
 pub use self::view::{ServiceHandle, ServiceView};
 use self::{
     model::{Delta, Model},
-    view::ServiceCell,
+    shard::{Shard, Shelf},
 };
 use super::{
     DirectoryEvent, HealthState, Maintenance, NodeRecord, Routing, Subscription, config::Configs,
 };
 use crate::{id::Name, kv::Revision};
 
-const SHARDS: usize = 64;
-
-type Cells = HashMap<Name, Arc<ServiceCell>, FxBuildHasher>;
+/// So many that of 10 000 services some 10 are in one, which are copied when one of them changes.
+const SHARDS: usize = 1024;
 
 /// The snapshots, for any number of readers and one writer.
 #[derive(Debug)]
 pub(super) struct Cache {
-    shards: [Shard; SHARDS],
+    shards: Box<[Shard]>,
     nodes: ArcSwap<Vec<Arc<NodeRecord>>>,
     maintenance: ArcSwap<Vec<Maintenance>>,
     configs: Arc<Configs>,
@@ -72,13 +69,6 @@ pub(super) struct CacheStatus {
 }
 
 #[derive(Debug, Default)]
-struct Shard {
-    /// Held by whoever adds or removes a cell; views are stored without it.
-    writer: Mutex<()>,
-    cells: ArcSwap<Cells>,
-}
-
-#[derive(Debug, Default)]
 struct Subscribers {
     closed: bool,
     by_service: HashMap<Name, broadcast::Sender<DirectoryEvent>>,
@@ -86,8 +76,9 @@ struct Subscribers {
 
 impl Cache {
     pub(super) fn new(events_max: usize, configs: Arc<Configs>) -> Self {
+        let empty = Arc::new(Shelf::default());
         Self {
-            shards: std::array::from_fn(|_| Shard::default()),
+            shards: (0..SHARDS).map(|_| Shard::new(&empty)).collect(),
             nodes: ArcSwap::default(),
             maintenance: ArcSwap::default(),
             configs,
@@ -103,14 +94,14 @@ impl Cache {
     }
 
     pub(super) fn resolve(&self, service: &Name) -> Arc<ServiceView> {
-        match self.shard(service).cells.load().get(service) {
-            Some(cell) => cell.load(),
-            None => Arc::new(ServiceView::empty(service.clone())),
-        }
+        let hash = hash_of(service);
+        let view = self.shards[shard_of(hash)].view(hash, service);
+        view.unwrap_or_else(|| Arc::new(ServiceView::empty(service.clone())))
     }
 
     pub(super) fn handle(&self, service: &Name) -> ServiceHandle {
-        ServiceHandle::new(self.shard(service).cell(service))
+        let hash = hash_of(service);
+        ServiceHandle::new(self.shards[shard_of(hash)].cell(hash, service))
     }
 
     pub(super) fn configs(&self) -> &Arc<Configs> {
@@ -128,11 +119,7 @@ impl Cache {
     /// Services that have an instance or a definition, sorted.
     pub(super) fn services(&self) -> Vec<Name> {
         let mut services = Vec::new();
-        for shard in &self.shards {
-            let cells = shard.cells.load();
-            let known = cells.iter().filter(|(_, cell)| !is_empty(&cell.load()));
-            services.extend(known.map(|(service, _)| service.clone()));
-        }
+        self.shards.iter().for_each(|shard| shard.services(&mut services));
         services.sort();
         services
     }
@@ -183,9 +170,10 @@ impl Cache {
 
     /// Shows what a step of the model changed, and then tells of it.
     fn publish(&self, model: &Model, delta: Delta, listed: bool) {
-        let mut by_shard: HashMap<usize, Vec<Name>, FxBuildHasher> = HashMap::default();
+        let mut by_shard: HashMap<usize, Vec<(u64, Name)>, FxBuildHasher> = HashMap::default();
         for service in delta.services {
-            by_shard.entry(shard_of(&service)).or_default().push(service);
+            let hash = hash_of(&service);
+            by_shard.entry(shard_of(hash)).or_default().push((hash, service));
         }
         let mut events = delta.events;
         for (shard, services) in by_shard {
@@ -237,66 +225,6 @@ impl Cache {
             sender.send(event.clone()).ok();
         }
     }
-
-    fn shard(&self, service: &Name) -> &Shard {
-        &self.shards[shard_of(service)]
-    }
-}
-
-impl Shard {
-    /// The cell of a service; an empty one is made for a service that is not known.
-    fn cell(&self, service: &Name) -> Arc<ServiceCell> {
-        let _writer = self.writer.lock();
-        let cells = self.cells.load();
-        if let Some(cell) = cells.get(service) {
-            return Arc::clone(cell);
-        }
-        let cell = Arc::new(ServiceCell::new(ServiceView::empty(service.clone())));
-        let mut more = Cells::clone(&cells);
-        more.insert(service.clone(), Arc::clone(&cell));
-        self.cells.store(Arc::new(more));
-        cell
-    }
-
-    /// Shows the model's state of some services of this shard. Gives those that began or ceased to
-    /// panic.
-    fn publish(
-        &self,
-        model: &Model,
-        services: Vec<Name>,
-        generation: &AtomicU64,
-    ) -> Vec<(Name, bool)> {
-        let mut panics = Vec::new();
-        let _writer = self.writer.lock();
-        let cells = self.cells.load_full();
-        let mut added: Vec<(Name, Arc<ServiceCell>)> = Vec::new();
-        let mut removed: Vec<Name> = Vec::new();
-        for service in services {
-            let cell = cells.get(&service);
-            let view = view_of(model, &service, generation.fetch_add(1, Ordering::Relaxed) + 1);
-            let is_panicking = view.is_panicking();
-            if is_panicking != cell.is_some_and(|cell| cell.load().is_panicking()) {
-                panics.push((service.clone(), is_panicking));
-            }
-            match cell {
-                // Only this shard knows it (handles are made under the same lock): forget it.
-                Some(cell) if is_empty(&view) && Arc::strong_count(cell) == 1 => {
-                    drop(cell.store(view));
-                    removed.push(service);
-                }
-                Some(cell) => drop(cell.store(view)),
-                None if is_empty(&view) => {}
-                None => added.push((service, Arc::new(ServiceCell::new(view)))),
-            }
-        }
-        if !added.is_empty() || !removed.is_empty() {
-            let mut changed = Cells::clone(&cells);
-            changed.extend(added);
-            removed.iter().for_each(|service| drop(changed.remove(service)));
-            self.cells.store(Arc::new(changed));
-        }
-        panics
-    }
 }
 
 fn view_of(model: &Model, service: &Name, generation: u64) -> ServiceView {
@@ -333,9 +261,12 @@ fn is_empty(view: &ServiceView) -> bool {
     view.instances.is_empty() && view.definition.is_none()
 }
 
-fn shard_of(service: &Name) -> usize {
-    // The upper bits: the lower ones choose the place within the shard's map.
-    (FxBuildHasher.hash_one(service) >> 48) as usize % SHARDS
+fn hash_of(service: &Name) -> u64 {
+    FxBuildHasher.hash_one(service)
+}
+
+fn shard_of(hash: u64) -> usize {
+    (hash >> 48) as usize % SHARDS
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ fn cache() -> Cache {
 }
 
 fn cells(cache: &Cache) -> usize {
-    cache.shards.iter().map(|shard| shard.cells.load().len()).sum()
+    cache.shards.iter().map(|shard| shard.len()).sum()
 }
 
 #[test]

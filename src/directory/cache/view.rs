@@ -99,17 +99,16 @@ pub(super) struct ServiceCell {
 }
 
 impl ServiceCell {
-    pub(super) fn new(view: ServiceView) -> Self {
-        Self { generation: AtomicU64::new(view.generation), view: ArcSwap::from_pointee(view) }
+    pub(super) fn new(view: Arc<ServiceView>) -> Self {
+        Self { generation: AtomicU64::new(view.generation), view: ArcSwap::new(view) }
     }
 
-    /// Takes a newer view; gives the one before.
-    pub(super) fn store(&self, view: ServiceView) -> Arc<ServiceView> {
+    /// Takes a newer view.
+    pub(super) fn store(&self, view: Arc<ServiceView>) {
         let generation = view.generation;
-        let before = self.view.swap(Arc::new(view));
+        self.view.store(view);
         // After the view: whoever sees the new number finds the new view.
         self.generation.store(generation, Ordering::Release);
-        before
     }
 
     pub(super) fn load(&self) -> Arc<ServiceView> {
