@@ -86,8 +86,8 @@ impl DirectoryOptions {
         if let Err(error) = check_labels(&self.labels) {
             return refuse("labels", &error.to_string());
         }
-        if self.silence_max <= self.probe_every {
-            return refuse("silence_max", "use more than probe_every");
+        if self.silence_max <= self.probe_every || self.silence_max > LEASE_TTL_MAX {
+            return refuse("silence_max", "use more than probe_every and at most a year");
         }
         if self.page_keys == 0 {
             return refuse("page_keys", "use 1 or more");
