@@ -19,7 +19,7 @@ usage: instructions [check|record]
 
 check   counts, and fails when a count is over the recorded one by more than 10 % (default)
 record  counts, and writes tests/instructions/recorded.toml
-run     runs a workload, to be counted: tell, ask, ask-actor, ring
+run     runs a workload, to be counted: tell, ask, ask-actor, ring, resolve-hot, resolve-cold
 
 Needs valgrind. To be built by: cargo run --profile instructions -p callboard-instructions";
 
@@ -82,13 +82,13 @@ fn check() -> Result<(), Failed> {
         println!("not checked: the counts are recorded for {other}");
         return Ok(());
     }
-    println!("{:<10} {:>9} {:>9} {:>8}", "workload", "counted", "recorded", "percent");
+    println!("{:<12} {:>9} {:>9} {:>8}", "workload", "counted", "recorded", "percent");
     let mut over = Vec::new();
     let mut under = Vec::new();
     for (workload, count) in counts()? {
         let (name, known) = (workload.name(), recorded.of_workload(workload)?);
         let percent = (count / known - 1.0) * 100.0;
-        println!("{name:<10} {count:>9.1} {known:>9.1} {percent:>+8.1}");
+        println!("{name:<12} {count:>9.1} {known:>9.1} {percent:>+8.1}");
         match percent {
             more if more > SLACK_PERCENT => over.push(name),
             less if less < -SLACK_PERCENT => under.push(name),

@@ -80,7 +80,11 @@ impl Recorded {
 
 impl fmt::Display for Recorded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "# Instructions per message of the whole process, by callgrind. Written by")?;
+        writeln!(
+            f,
+            "# Instructions per message of the whole process, by callgrind; of the directory"
+        )?;
+        writeln!(f, "# per ten resolves. Written by")?;
         writeln!(f, "# `cargo run --profile instructions -p callboard-instructions -- record`.")?;
         self.0.iter().try_for_each(|(key, value)| writeln!(f, "{key} = {value}"))
     }

@@ -1,12 +1,22 @@
 //! What is counted: the loops of the benchmarks, of callboard alone.
 
-use callboard::prelude::*;
+use std::hint::black_box;
+
+use callboard::{
+    ActorId, Name,
+    directory::{Directory, InstanceName, InstanceRecord},
+    prelude::*,
+};
 use tokio::sync::oneshot;
 
 /// Tells between two looks at the receiver: fewer than its mailbox holds.
 const WINDOW: u64 = 1000;
 /// Actors in the ring.
 const RING: usize = 64;
+/// Services in the directory.
+const SERVICES: u64 = 64;
+/// Resolves that count as one message: so many that the start is nothing beside them.
+const RESOLVES: u64 = 10;
 
 /// One workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +29,15 @@ pub(crate) enum Workload {
     AskActor,
     /// A token goes round; a message is a hop.
     Ring,
+    /// A service is resolved by its handle; a message is ten resolves.
+    ResolveHot,
+    /// Services are looked up by their names, in turn; a message is ten look-ups.
+    ResolveCold,
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 4] = [Self::Tell, Self::Ask, Self::AskActor, Self::Ring];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Tell, Self::Ask, Self::AskActor, Self::Ring, Self::ResolveHot, Self::ResolveCold];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -30,6 +45,8 @@ impl Workload {
             Self::Ask => "ask",
             Self::AskActor => "ask-actor",
             Self::Ring => "ring",
+            Self::ResolveHot => "resolve-hot",
+            Self::ResolveCold => "resolve-cold",
         }
     }
 
@@ -52,8 +69,43 @@ impl Workload {
             Self::Ask => driver.ask(AskFromTask(counter, messages)).await.expect("an answer"),
             Self::AskActor => driver.ask(Ask(counter, messages)).await.expect("an answer"),
             Self::Ring => go_round(system, messages).await,
+            Self::ResolveHot => resolve_hot(system, messages * RESOLVES).await,
+            Self::ResolveCold => resolve_cold(system, messages * RESOLVES).await,
         }
     }
+}
+
+async fn resolve_hot(system: &System, resolves: u64) {
+    let names = fill(system.directory()).await;
+    let mut handle = system.directory().handle(&names[0]);
+    for _ in 0..resolves {
+        black_box(black_box(&mut handle).current().instances.len());
+    }
+}
+
+async fn resolve_cold(system: &System, resolves: u64) {
+    let names = fill(system.directory()).await;
+    // Names of the callers' own, as they have them.
+    let own: Vec<Name> =
+        names.iter().map(|name| Name::new(name.as_str()).expect("a name")).collect();
+    for name in own.iter().cycle().take(usize::try_from(resolves).expect("so many can be counted"))
+    {
+        black_box(system.directory().resolve(name).instances.len());
+    }
+}
+
+/// Registers an instance of each service, one after the other.
+async fn fill(directory: &Directory) -> Vec<Name> {
+    let mut names = Vec::new();
+    for number in 0..SERVICES {
+        let name = Name::new(format!("service-{number}")).expect("a name");
+        let instance = InstanceName::new(directory.incarnation(), 1_000_000 + number);
+        let node = directory.node().clone();
+        let record = InstanceRecord::new(name.clone(), instance, node, ActorId::from_u64(number));
+        directory.register(record).await.expect("it is registered");
+        names.push(name);
+    }
+    names
 }
 
 async fn go_round(system: &System, hops: u64) {
