@@ -2,7 +2,8 @@
 //! `cargo bench --manifest-path benches/Cargo.toml --bench footprint`.
 //!
 //! A program of its own, because an allocator that counts slows those who allocate. It counts what
-//! the whole process allocates, in steady state, and what an idle actor holds.
+//! the whole process allocates, in steady state, and what an idle actor holds; and what a node holds of
+//! each instance in the directory.
 
 use std::alloc::System;
 
@@ -46,4 +47,42 @@ fn main() {
     println!("{table}");
     let verdict = if bytes[0] <= IDLE_BYTES_MAX { "met" } else { "MISSED" };
     println!("Floor: at most {IDLE_BYTES_MAX} bytes per idle actor of callboard: {verdict}.");
+    #[cfg(feature = "remote")]
+    println!(
+        "A node holds {} bytes of each of 100k instances, in 10k services.",
+        shown(known::bytes())
+    );
+}
+
+/// What a node knows of its cluster.
+#[cfg(feature = "remote")]
+mod known {
+    use std::sync::Arc;
+
+    use callboard::kv::{EmbeddedKv, KeyValueStore};
+    use callboard_benches::{
+        directory::{
+            Result,
+            node::{Node, Place},
+            shape::Shape,
+        },
+        span::Span,
+    };
+
+    /// Bytes of an instance, by a node that joins over a store that is filled before.
+    pub(crate) fn bytes() -> f64 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let joined = runtime.expect("a runtime").block_on(join(Shape::new(10_000, 10)));
+        joined.expect("an embedded store does not fail")
+    }
+
+    async fn join(shape: Shape) -> Result<f64> {
+        let kv: Arc<dyn KeyValueStore> = Arc::new(EmbeddedKv::new());
+        shape.fill(&kv).await?;
+        let span = Span::begin();
+        let node = Node::join(&Place::Embedded(kv), &shape.cluster(), "learner").await?;
+        let bytes = span.end().bytes;
+        node.directory.shutdown().await?;
+        Ok(bytes as f64 / shape.instances() as f64)
+    }
 }
