@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use callboard::directory::{DirectoryEvent, HealthRecord, HealthState, InstanceName};
+use callboard::{
+    directory::{DirectoryEvent, HealthRecord, HealthState, InstanceName},
+    kv::{KeyValueStore, RangeRequest},
+};
 use tokio::time::{sleep, timeout};
 
 use crate::cluster::{Cluster, Node, event, name};
@@ -121,6 +124,15 @@ async fn a_state_that_was_deleted_or_written_by_hand_is_right_again_within_five_
 
 #[tokio::test(start_paused = true)]
 async fn a_suspect_keeps_its_state_and_a_lost_lease_brings_it_back() {
+    suspects_keep_their_states(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspect_keeps_its_state_through_a_list() {
+    suspects_keep_their_states(true).await;
+}
+
+async fn suspects_keep_their_states(listed: bool) {
     let cluster = Cluster::default();
     let (a, b) = (cluster.node("a").await, cluster.node("b").await);
     let one = a.register("orders", 1).await.instance;
@@ -133,6 +145,10 @@ async fn a_suspect_keeps_its_state_and_a_lost_lease_brings_it_back() {
     b.line.freeze();
     sleep(Duration::from_secs(8)).await;
     assert!(cluster.keys("health/").await.is_empty());
+    if listed {
+        let newest = cluster.kv.range(RangeRequest::prefix("/")).await.unwrap().revision;
+        cluster.kv.compact(newest).await.unwrap();
+    }
     b.line.thaw();
     sleep(Duration::from_secs(2)).await;
     assert_eq!(b.directory.resolve(&name("orders")).suspects.len(), 2);
