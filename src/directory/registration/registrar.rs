@@ -28,6 +28,13 @@ const BATCH_BYTES: usize = 1 << 20;
 /// How long a `bye` explains why an instance is gone.
 const BYE_TTL: Duration = Duration::from_secs(60);
 
+/// How long the key of a dead process may stand: its lease, once more when the store got a new leader
+/// in between, and the longest wait until the next look. Less than the start's own limit, so that it
+/// says what is in its way.
+fn occupied_max(options: &DirectoryOptions) -> Duration {
+    (options.lease_ttl * 2 + options.backoff_max).min(options.patience.mul_f64(0.9))
+}
+
 /// The state of the loop: what it believes to be in the store.
 #[derive(Debug)]
 pub(in crate::directory) struct Registrar {
@@ -42,6 +49,10 @@ pub(in crate::directory) struct Registrar {
     verify_at: Instant,
     /// The revision of our node's key; instances are written only while it stands.
     node: Option<Revision>,
+    /// Whether the node's key was ever ours.
+    was_registered: bool,
+    /// Until when a later life that stands before our first registration may be a dead one.
+    occupied_until: Option<Instant>,
     registered: BTreeMap<InstanceName, Arc<Wanted>>,
     reported: BTreeMap<String, Option<Bytes>>,
     /// The revision of the last write.
@@ -54,6 +65,8 @@ enum Stopped {
     Store(KvError),
     /// Somebody else changed our node's key meanwhile.
     Contended,
+    /// A life that counts as later has the name, and may be over.
+    Occupied,
     Superseded(Incarnation),
 }
 
@@ -83,6 +96,8 @@ impl Registrar {
             lease: None,
             renew_at: now,
             node: None,
+            was_registered: false,
+            occupied_until: None,
             registered: BTreeMap::new(),
             reported: BTreeMap::new(),
             revision: Revision::default(),
@@ -135,7 +150,7 @@ impl Registrar {
     fn note(&mut self, stopped: Stopped) {
         let error = match stopped {
             Stopped::Store(error) => error,
-            Stopped::Contended | Stopped::Superseded(_) => {
+            Stopped::Contended | Stopped::Occupied | Stopped::Superseded(_) => {
                 self.node = None;
                 return;
             }
@@ -214,17 +229,33 @@ impl Registrar {
         }
         self.written(&response)?;
         self.node = Some(response.revision);
+        self.was_registered = true;
         Ok(response.revision)
     }
 
     /// An earlier life of this node gives way to a later one.
-    fn check_predecessor(&self, there: &KeyValue) -> Result<(), Stopped> {
-        match decode::<NodeRecord>(&there.value) {
-            Some(record) if record.incarnation > self.options.incarnation => {
-                Err(Stopped::Superseded(record.incarnation))
-            }
-            _ => Ok(()),
+    ///
+    /// Which is later is what their wall clocks said. A life that begins after the clock went back
+    /// counts as earlier than one that has died already: it waits for the end of the dead one's
+    /// lease. Who was registered before does not wait: the other one lives.
+    fn check_predecessor(&mut self, there: &KeyValue) -> Result<(), Stopped> {
+        let later = decode::<NodeRecord>(&there.value)
+            .map(|record| record.incarnation)
+            .filter(|incarnation| *incarnation > self.options.incarnation);
+        let Some(later) = later else { return Ok(()) };
+        let now = Instant::now();
+        let until = *self.occupied_until.get_or_insert_with(|| {
+            tracing::warn!(
+                node = %self.options.node, by = %later,
+                "a process whose clock is ahead of ours had the name of this node; waiting for the \
+                 end of its lease"
+            );
+            now + occupied_max(&self.options)
+        });
+        if self.was_registered || now >= until {
+            return Err(Stopped::Superseded(later));
         }
+        Err(Stopped::Occupied)
     }
 
     /// Takes instances out, with a word of farewell.

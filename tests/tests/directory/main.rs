@@ -1,5 +1,6 @@
 //! The directory over the embedded store, under a paused clock.
 
+mod clocks;
 mod cluster;
 mod config;
 mod convergence;
