@@ -2,6 +2,8 @@
 
 #[cfg(doctest)]
 mod book;
+#[cfg(feature = "etcd")]
+pub mod leading;
 pub mod servers;
 pub mod tier;
 pub mod worker;

@@ -296,6 +296,11 @@ impl WorkerSetup {
     pub fn record(&self) -> PathBuf {
         self.folder.join(format!("{}.record", self.node))
     }
+
+    /// Where it notes what it wrote as a leader.
+    pub fn writes(&self) -> PathBuf {
+        self.record().with_extension("writes")
+    }
 }
 
 impl Drop for WorkerProcess {

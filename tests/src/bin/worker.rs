@@ -5,18 +5,69 @@
 use std::{
     collections::HashMap,
     env,
+    fs::File,
     io::{BufRead, Write},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
-use callboard::{Service, prelude::*};
-use callboard_tests::worker::{Echo, Put, Record, Worker};
-use tokio::sync::mpsc;
+use callboard::{
+    Name, Service,
+    kv::{EtcdKv, EtcdOptions},
+    prelude::*,
+};
+use callboard_tests::{
+    leading::lead_for_ever,
+    worker::{Echo, Put, Record, Worker},
+};
+use tokio::{sync::mpsc, task::JoinHandle};
 
 struct Orders {
     system: System,
+    path: PathBuf,
     record: Record,
     served: HashMap<String, Service<Worker>>,
+    asking: Option<Asking>,
+}
+
+/// A task that asks without a pause.
+struct Asking {
+    ends: Arc<AtomicBool>,
+    task: JoinHandle<(u64, Option<String>)>,
+}
+
+impl Asking {
+    fn start(service: ServiceRef<Worker>) -> Self {
+        let ends = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn({
+            let ends = Arc::clone(&ends);
+            async move {
+                let mut answered = 0;
+                while !ends.load(SeqCst) {
+                    let ask = service.ask(Echo { n: answered, micros: 1000 });
+                    match ask.timeout(Duration::from_secs(5)).await {
+                        Ok(_) => answered += 1,
+                        Err(error) => return (answered, Some(error.to_string())),
+                    }
+                }
+                (answered, None)
+            }
+        });
+        Self { ends, task }
+    }
+
+    /// How many were answered; the first that was not is an error.
+    async fn end(self) -> Result<u64, BoxError> {
+        self.ends.store(true, SeqCst);
+        match self.task.await? {
+            (answered, None) => Ok(answered),
+            (answered, Some(error)) => Err(format!("after {answered} answers: {error}").into()),
+        }
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -31,7 +82,8 @@ async fn main() -> Result<(), BoxError> {
         }
     };
     say("ok")?;
-    let mut orders = Orders { system, record, served: HashMap::new() };
+    let path = PathBuf::from(path);
+    let mut orders = Orders { system, path, record, served: HashMap::new(), asking: None };
     let mut lines = lines();
     while let Some(line) = lines.recv().await {
         let answer = match orders.carry_out(&line).await {
@@ -63,6 +115,30 @@ impl Orders {
             ["tell", name, id] => {
                 let service: ServiceRef<Worker> = self.system.service(name);
                 service.tell(Put { id: id.parse()?, micros: 0 }).await?;
+            }
+            // Asks until it is told to end.
+            ["asks", "end"] => {
+                let asking = self.asking.take().ok_or("it does not ask")?;
+                return Ok(asking.end().await?.to_string());
+            }
+            ["asks", name] => self.asking = Some(Asking::start(self.system.service(name))),
+            // The nodes of the instances that it sees, one word each.
+            ["instances", name] => {
+                let view = self.system.directory().resolve(&Name::new(name)?);
+                let nodes: Vec<_> = view.instances.iter().map(|one| one.node.as_str()).collect();
+                return Ok(nodes.join(" "));
+            }
+            // For how many milliseconds its view of the directory may have been old.
+            ["stale"] => {
+                let since = self.system.directory().stale_since();
+                return Ok(since.map_or(0, |since| since.elapsed().as_millis()).to_string());
+            }
+            ["lead", role] => {
+                let endpoints = env::var("CALLBOARD_ETCD")?;
+                let endpoints = endpoints.split(',').map(str::to_owned);
+                let kv = EtcdKv::connect(EtcdOptions::new(endpoints)).await?;
+                let file = File::create(self.path.with_extension("writes"))?;
+                tokio::spawn(lead_for_ever(self.system.role(role)?, kv, file));
             }
             ["shutdown"] => self.system.shutdown().await?,
             _ => return Err(format!("no such order: {line:?}").into()),

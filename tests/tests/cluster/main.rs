@@ -2,8 +2,14 @@
 
 mod by_hand;
 mod calls;
+mod deaths;
+mod fencing;
 mod garbage;
+mod idle;
 mod kill;
+mod leaving;
+mod load;
+mod long_outages;
 mod outages;
 mod shown;
 mod support;

@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, time::Duration};
 use callboard::{Name, System};
 use callboard_tests::{
     servers::{EtcdServer, Persistence, RedisServer, RedisSetup, wait_until},
+    tier,
     worker::{Handled, Record, Worker, WorkerProcess, WorkerSetup},
 };
 use tempfile::TempDir;
@@ -26,10 +27,19 @@ impl Cluster {
     }
 
     pub async fn with(persistence: Persistence) -> Self {
+        Self::of(persistence, 1).await
+    }
+
+    /// With so many members of etcd.
+    pub async fn with_members(members: usize) -> Self {
+        Self::of(Persistence::None, members).await
+    }
+
+    async fn of(persistence: Persistence, members: usize) -> Self {
         let setup = RedisSetup { persistence, ..RedisSetup::default() };
         let redis = RedisServer::with(setup).await;
         let redis_up_since = Instant::now();
-        let etcd = EtcdServer::start().await;
+        let etcd = EtcdServer::cluster(members).await;
         let folder = tempfile::tempdir().expect("a folder");
         Self { etcd, redis, name: "shop".to_owned(), folder, redis_up_since }
     }
@@ -96,6 +106,50 @@ impl Cluster {
         let handled = self.handled(nodes);
         waited.unwrap_or_else(|trouble| panic!("{trouble}: {} were", handled.len()));
         handled
+    }
+}
+
+/// Whether limits are tested as they are promised: in the long tier, which has the machine to itself.
+/// Else they are tested with a margin.
+pub fn is_long() -> bool {
+    tier::trials() >= 100
+}
+
+/// Times as a row of a table: count, median, 99th percentile, longest.
+pub fn row(what: &str, times: &mut [Duration]) -> String {
+    times.sort();
+    let at = |share: f64| {
+        let place = (times.len() as f64 * share).ceil() as usize;
+        times[place.clamp(1, times.len()) - 1]
+    };
+    let (p50, p99, max) = (at(0.5), at(0.99), at(1.0));
+    format!("| {what} | {} | {p50:.1?} | {p99:.1?} | {max:.1?} |", times.len())
+}
+
+/// The heading of such a table.
+pub const ROWS: &str = "| what | times | p50 | p99 | longest |\n|---|---|---|---|---|";
+
+/// The nodes whose instances of a service a system sees.
+pub fn nodes_of(system: &System, service: &str) -> Vec<String> {
+    let view = system.directory().resolve(&Name::new(service).expect("a name"));
+    view.instances.iter().map(|one| one.node.to_string()).collect()
+}
+
+/// Waits until neither the system nor the worker, which is asked again and again, sees an instance of
+/// a service on that node. Gives the time of the later one.
+pub async fn gone_from_all(
+    (system, other): (&System, &mut WorkerProcess),
+    (service, node): (&str, &str),
+    since: Instant,
+) -> Duration {
+    let question = format!("instances {service}");
+    loop {
+        let here = nodes_of(system, service).iter().any(|one| one == node);
+        if !here && !order(other, &question).await.split(' ').any(|one| one == node) {
+            return since.elapsed();
+        }
+        assert!(since.elapsed() < PATIENCE, "{node} does not go");
+        tokio::time::sleep(Duration::from_millis(3)).await;
     }
 }
 

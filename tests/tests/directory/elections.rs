@@ -11,7 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use callboard::{
-    directory::{Directory, DirectoryError, FencingToken, Leadership},
+    Incarnation,
+    directory::{Directory, DirectoryError, DirectoryOptions, FencingToken, Leadership},
     kv::{
         EmbeddedKv, KeyValue, KeyValueStore, KvError, Lease, LeaseId, Op, RangeRequest,
         RangeResponse, Revision, Txn, TxnResponse, WatchRequest, Watcher,
@@ -366,7 +367,7 @@ async fn over_lines_that_fail_the_tokens_of_what_leaders_write_never_go_back() {
 /// A store that counts who lists the candidates.
 #[derive(Debug)]
 struct Counting {
-    kv: EmbeddedKv,
+    kv: Arc<dyn KeyValueStore>,
     lists: Arc<AtomicUsize>,
 }
 
@@ -401,31 +402,50 @@ impl KeyValueStore for Counting {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn of_a_hundred_candidates_one_wakes_when_the_leader_goes() {
-    let cluster = Cluster::default();
+/// Hands the role on a few times, and counts who looks at the candidates.
+async fn one_of_a_hundred_wakes(kv: Arc<dyn KeyValueStore>, handovers: usize, calm: Duration) {
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut nodes = Vec::new();
     for number in 0..100 {
         let lists = Arc::new(AtomicUsize::new(0));
-        let kv = Counting { kv: cluster.kv.clone(), lists: lists.clone() };
-        let options = cluster.options(&format!("n{number}"));
-        let directory = Directory::start(Arc::new(kv), options, Handle::current()).await.unwrap();
-        let node = Node { directory, line: FaultyKv::new(Arc::new(cluster.kv.clone()), 1) };
+        let counting = Counting { kv: Arc::clone(&kv), lists: lists.clone() };
+        let node = name(&format!("n{number}"));
+        let options = DirectoryOptions::new(name("c"), node, Incarnation::fresh());
+        let started = Directory::start(Arc::new(counting), options, Handle::current()).await;
+        let node = Node { directory: started.unwrap(), line: FaultyKv::new(Arc::clone(&kv), 1) };
         let part = takes_part(&node, &tell);
         nodes.push((node, part, lists));
     }
-    sleep(Duration::from_secs(2)).await;
-    for _ in 0..10 {
+    let role = nodes[0].0.directory.role(name("billing"));
+    while role.candidates().await.unwrap().len() < 100 {
+        sleep(Duration::from_millis(100)).await;
+    }
+    for _ in 0..handovers {
         let (leader, _) = next(&mut told).await;
-        sleep(Duration::from_secs(3)).await;
+        sleep(calm).await;
         let before: Vec<_> = nodes.iter().map(|(.., lists)| lists.load(Ordering::SeqCst)).collect();
         let (_, part, _) =
             nodes.iter().find(|(node, ..)| node.directory.node().as_str() == leader).unwrap();
         part.abort();
-        sleep(Duration::from_secs(3)).await;
+        sleep(calm).await;
         let after = nodes.iter().map(|(.., lists)| lists.load(Ordering::SeqCst));
         let woken = after.zip(before).filter(|(after, before)| after > before).count();
         assert_eq!(woken, 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_hundred_candidates_one_wakes_when_the_leader_goes() {
+    let kv = Arc::new(EmbeddedKv::new());
+    one_of_a_hundred_wakes(kv, 10, Duration::from_secs(3)).await;
+}
+
+#[cfg(feature = "etcd")]
+#[tokio::test]
+async fn of_a_hundred_candidates_in_etcd_one_wakes_when_the_leader_goes() {
+    use callboard::kv::{EtcdKv, EtcdOptions};
+    let etcd = callboard_tests::servers::EtcdServer::start().await;
+    let kv = Arc::new(EtcdKv::connect(EtcdOptions::new(etcd.endpoints())).await.unwrap());
+    let handovers = callboard_tests::tier::trials().div_ceil(2) as usize;
+    one_of_a_hundred_wakes(kv, handovers, Duration::from_secs(1)).await;
 }
