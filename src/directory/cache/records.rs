@@ -146,8 +146,10 @@ impl Records {
         let place = (record.service.clone(), record.instance);
         self.missing.remove(&place);
         let was_suspect = self.suspects.remove(&place).is_some();
-        // What it said before it vanished it would have said again by now.
-        self.forget_health(&place, |health| !health.stands);
+        if was_suspect {
+            // What it said before it vanished it would have said again by now.
+            self.forget_health(&place, |health| !health.stands);
+        }
         let service = place.0;
         let instances = self.instances.entry(service.clone()).or_default();
         let event = match instances.insert(record.instance, Arc::clone(&record)) {

@@ -197,3 +197,33 @@ async fn when_fewer_than_half_pass_all_are_called_and_it_is_told() {
     }
     assert_eq!(called(&b), [(1, 4), (3, 4)]);
 }
+
+/// Found by random churn: the record took the state along that went with it, and nobody was told.
+#[tokio::test(start_paused = true)]
+async fn a_state_that_goes_in_one_step_with_a_change_of_its_instance_is_told() {
+    let cluster = Cluster::default();
+    let (a, b) = (cluster.node("a").await, cluster.node("b").await);
+    for is_changed in [true, false] {
+        let mut record = a.register("orders", 1).await;
+        a.directory.set_health(record.instance, health(HealthState::Critical)).await.unwrap();
+        sleep(Duration::from_millis(100)).await;
+        let mut events = b.directory.watch(&name("orders"));
+        b.line.freeze();
+        a.directory.set_health(record.instance, health(HealthState::Passing)).await.unwrap();
+        let key = format!("svc/orders/{}", record.instance);
+        if is_changed {
+            record.weight = 7;
+            a.directory.register(record.clone()).await.unwrap();
+        } else {
+            let there = cluster.keys(&key).await.remove(0).value;
+            cluster.put(&key, std::str::from_utf8(&there).unwrap()).await;
+        }
+        b.line.thaw();
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!((state(&b, record.instance), called(&b).len()), (HealthState::Passing, 1));
+        if is_changed {
+            assert_eq!(event(&mut events).await, "changed 1");
+        }
+        assert_eq!(event(&mut events).await, "passing 1");
+    }
+}
