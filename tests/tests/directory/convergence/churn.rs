@@ -1,14 +1,13 @@
 //! Nodes that come, go, crash and change their minds, over lines that fail.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use callboard::{
     Incarnation, Name,
-    directory::{Config, ConfigRecord, Directory, DirectoryOptions, InstanceName, InstanceRecord},
+    directory::{
+        Config, ConfigRecord, Directory, DirectoryOptions, HealthRecord, HealthState, InstanceName,
+        InstanceRecord, MaintenanceScope,
+    },
     kv::{KeyValue, KeyValueStore, Op, RangeRequest, Txn},
     testing::{FaultyKv, KvFaults},
 };
@@ -98,7 +97,7 @@ impl Churn {
 
     pub(super) async fn step(&mut self) {
         let at = self.random.usize(..NODES);
-        match self.random.u32(..20) {
+        match self.random.u32(..23) {
             0..=3 => self.register(at).await,
             4..=6 => self.deregister(at).await,
             7..=10 => self.change(at).await,
@@ -112,6 +111,8 @@ impl Churn {
             }
             17 => self.configure(at).await,
             18 => self.audit_amid_changes().await,
+            19 | 20 => self.say_health(at).await,
+            21 => self.maintain(at).await,
             _ => self.freeze_for_a_while(at, 9_000),
         }
         sleep(self.pause_max.mul_f64(self.random.f64())).await;
@@ -177,6 +178,33 @@ impl Churn {
             }
         }
         member.wanted.insert(record.instance, record);
+    }
+
+    async fn say_health(&mut self, at: usize) {
+        let member = &mut self.nodes[at];
+        if member.wanted.is_empty() {
+            return;
+        }
+        let chosen = self.random.usize(..member.wanted.len());
+        let instance = *member.wanted.keys().nth(chosen).expect("it is there");
+        let states = [HealthState::Passing, HealthState::Degraded, HealthState::Critical];
+        self.next += 1;
+        let state = states[self.random.usize(..states.len())];
+        let said = HealthRecord::new(state, u64::from(self.next), "");
+        let saying = member.node.directory.set_health(instance, said);
+        drop(timeout(Duration::from_millis(200), saying).await);
+    }
+
+    /// Takes a node out, or in again. It may be written or not.
+    async fn maintain(&mut self, at: usize) {
+        let scope = MaintenanceScope::node(name(&format!("n{}", self.random.usize(..NODES))));
+        let directory = &self.nodes[at].node.directory;
+        let limit = Duration::from_secs(5);
+        if self.random.bool() {
+            drop(timeout(limit, directory.begin_maintenance(&scope, "")).await);
+        } else {
+            drop(timeout(limit, directory.end_maintenance(&scope)).await);
+        }
     }
 
     async fn deregister(&mut self, at: usize) {
@@ -303,14 +331,25 @@ impl Churn {
         None
     }
 
-    /// What stands in the store, by an independent linearizable reading of it.
-    async fn stored(&self) -> BTreeMap<InstanceName, InstanceRecord> {
+    /// What stands in the store, by an independent linearizable reading of it: the instances and how
+    /// they do.
+    async fn stored(&self) -> BTreeMap<InstanceName, (InstanceRecord, HealthState)> {
         let mut stored = BTreeMap::new();
+        let (health, maintenance) = (self.keys("health/").await, self.keys("policy/").await);
         for kv in self.keys("svc/").await {
-            if let Ok(record) = serde_json::from_slice::<InstanceRecord>(&kv.value) {
-                assert!(kv.key.ends_with(&format!("/{}/{}", record.service, record.instance)));
-                stored.insert(record.instance, record);
-            }
+            let Ok(record) = serde_json::from_slice::<InstanceRecord>(&kv.value) else { continue };
+            let place = format!("/{}/{}", record.service, record.instance);
+            assert!(kv.key.ends_with(&place));
+            let is_out =
+                |kv: &KeyValue| kv.key == format!("{ROOT}policy/maintenance/{}", record.node);
+            let state = if maintenance.iter().any(is_out) {
+                HealthState::Maintenance
+            } else {
+                let said = health.iter().find(|kv| kv.key == format!("{ROOT}health{place}"));
+                let said = said.and_then(|kv| serde_json::from_slice(&kv.value).ok());
+                said.map_or(HealthState::Passing, |said: HealthRecord| said.state)
+            };
+            stored.insert(record.instance, (record, state));
         }
         stored
     }
@@ -322,7 +361,8 @@ impl Churn {
             let directory = &member.node.directory;
             let own =
                 stored.iter().filter(|(name, _)| name.incarnation() == directory.incarnation());
-            let own: BTreeMap<_, _> = own.map(|(name, record)| (*name, record.clone())).collect();
+            let own: BTreeMap<_, _> =
+                own.map(|(name, (record, _))| (*name, record.clone())).collect();
             assert_eq!(own, member.wanted, "the store against the wish of {}", directory.node());
             let differences = differences(member, &stored, nobody_is_suspect);
             assert!(
@@ -368,26 +408,29 @@ async fn compact(kv: &dyn KeyValueStore, history: &History) {
 /// What a cache has and the store has not, and the other way round.
 fn differences(
     member: &Member,
-    stored: &BTreeMap<InstanceName, InstanceRecord>,
+    stored: &BTreeMap<InstanceName, (InstanceRecord, HealthState)>,
     nobody_is_suspect: bool,
 ) -> Vec<String> {
     let mut seen = BTreeMap::new();
     let mut differences = Vec::new();
     for service in services() {
         let view = member.node.directory.resolve(&service);
-        let suspects: BTreeSet<_> = view.suspects.iter().copied().collect();
-        if nobody_is_suspect && !suspects.is_empty() {
-            differences.push(format!("suspect: {suspects:?}"));
+        if nobody_is_suspect && !view.suspects.is_empty() {
+            differences.push(format!("suspect: {:?}", view.suspects));
         }
-        let sure = view.instances.iter().filter(|record| !suspects.contains(&record.instance));
-        seen.extend(sure.map(|record| (record.instance, InstanceRecord::clone(record))));
+        let sure = view.instances.iter().filter(|record| !view.is_suspect(record.instance));
+        let seen_of = |record: &Arc<InstanceRecord>| {
+            let state = view.health_of(record.instance);
+            (record.instance, (InstanceRecord::clone(record), state))
+        };
+        seen.extend(sure.map(seen_of));
     }
-    for (name, record) in &seen {
-        if stored.get(name) != Some(record) {
-            differences.push(format!("{record:?} is seen, {:?} stands", stored.get(name)));
+    for (name, there) in &seen {
+        if stored.get(name) != Some(there) {
+            differences.push(format!("{there:?} is seen, {:?} stands", stored.get(name)));
         }
     }
     let unseen = stored.iter().filter(|(name, _)| !seen.contains_key(name));
-    differences.extend(unseen.map(|(_, record)| format!("{record:?} is not seen")));
+    differences.extend(unseen.map(|(_, there)| format!("{there:?} is not seen")));
     differences
 }

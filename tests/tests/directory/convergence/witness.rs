@@ -1,14 +1,14 @@
 //! Two witnesses against a cache: a mirror that is built from its events alone, and the history of
 //! the store itself, which is watched without a fault in between.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use callboard::{
     Name,
-    directory::{Directory, DirectoryEvent, InstanceName, InstanceRecord, Subscription},
+    directory::{
+        Directory, DirectoryEvent, HealthRecord, HealthState, InstanceName, InstanceRecord,
+        Subscription,
+    },
     kv::{EventKind, KeyValueStore, KvError, Revision, WatchEvent, WatchRequest},
 };
 use futures_util::FutureExt;
@@ -35,26 +35,40 @@ pub(super) struct Mirror {
 struct Watched {
     name: Name,
     subscription: Subscription,
-    instances: BTreeMap<InstanceName, (Arc<InstanceRecord>, IsSuspect)>,
+    seen: View,
     /// What was told of each, in order; nothing more after events were dropped, because a snapshot
     /// is ahead of the events that still wait.
     told: Option<BTreeMap<InstanceName, Vec<State>>>,
 }
 
-type IsSuspect = bool;
+/// A service as one node sees it.
+#[derive(Debug, Default, PartialEq)]
+struct View {
+    instances: BTreeMap<InstanceName, Seen>,
+    /// Whether fewer than half pass, so that all are called.
+    is_panicking: bool,
+}
+
+#[derive(Debug, PartialEq)]
+struct Seen {
+    record: Arc<InstanceRecord>,
+    is_suspect: bool,
+    /// Unless it passes.
+    health: Option<Arc<HealthRecord>>,
+}
 
 impl Mirror {
     /// Subscribes, and reads the snapshot once.
     pub(super) fn new(directory: &Directory, services: &[Name]) -> Self {
         let watched = |name: &Name| {
             let subscription = directory.watch(name);
-            let instances = snapshot(directory, name);
-            let told = instances.iter().map(|(name, (record, _))| {
-                let first: State = Some(Arc::clone(record));
+            let seen = snapshot(directory, name);
+            let told = seen.instances.iter().map(|(name, seen)| {
+                let first: State = Some(Arc::clone(&seen.record));
                 (*name, vec![first])
             });
             let told = Some(told.collect());
-            Watched { name: name.clone(), subscription, instances, told }
+            Watched { name: name.clone(), subscription, seen, told }
         };
         Self { services: services.iter().map(watched).collect(), events: 0, resyncs: 0 }
     }
@@ -71,7 +85,7 @@ impl Mirror {
             }
             let there = snapshot(directory, &watched.name);
             let node = directory.node();
-            assert_eq!(watched.instances, there, "{node}: the mirror of {}", watched.name);
+            assert_eq!(watched.seen, there, "{node}: the mirror of {}", watched.name);
         }
     }
 
@@ -100,29 +114,47 @@ impl Mirror {
 impl Watched {
     fn take(&mut self, directory: &Directory, event: DirectoryEvent) {
         let in_order = self.told.is_some();
+        let instances = &mut self.seen.instances;
         match event {
             DirectoryEvent::Up(record) => {
-                let before = self.instances.insert(record.instance, (record.clone(), false));
-                let is_new = before.is_none_or(|(_, is_suspect)| is_suspect);
+                // It passes, unless something else is told.
+                let now = Seen { record: Arc::clone(&record), is_suspect: false, health: None };
+                let before = instances.insert(record.instance, now);
+                let is_new = before.is_none_or(|before| before.is_suspect);
                 assert!(!in_order || is_new, "up though it was up: {record:?}");
                 self.told(record.instance, Some(record));
             }
             DirectoryEvent::Changed(record) => {
-                let before = self.instances.insert(record.instance, (record.clone(), false));
-                let is_change = before.is_some_and(|(before, _)| before != record);
+                let before = instances.remove(&record.instance);
+                let is_change = before.as_ref().is_some_and(|before| before.record != record);
                 assert!(!in_order || is_change, "no change: {record:?}");
+                let health = before.and_then(|before| before.health);
+                let now = Seen { record: Arc::clone(&record), is_suspect: false, health };
+                drop(instances.insert(record.instance, now));
                 self.told(record.instance, Some(record));
             }
             DirectoryEvent::Down { instance, .. } => {
-                let before = self.instances.remove(&instance.instance);
+                let before = instances.remove(&instance.instance);
                 assert!(!in_order || before.is_some(), "down though it was not up: {instance:?}");
                 self.told(instance.instance, None);
             }
             DirectoryEvent::Suspect(record) => {
-                drop(self.instances.insert(record.instance, (record, true)));
+                let before = instances.remove(&record.instance);
+                let health = before.and_then(|before| before.health);
+                let now = Seen { record: Arc::clone(&record), is_suspect: true, health };
+                drop(instances.insert(record.instance, now));
             }
+            DirectoryEvent::Health { instance, health } => {
+                let seen = instances.get_mut(&instance.instance);
+                assert!(!in_order || seen.is_some(), "the health of nobody: {instance:?}");
+                if let Some(seen) = seen {
+                    let passes = health.state == HealthState::Passing;
+                    seen.health = (!passes).then_some(health);
+                }
+            }
+            DirectoryEvent::Panic(is_panicking) => self.seen.is_panicking = is_panicking,
             DirectoryEvent::Resync => {
-                self.instances = snapshot(directory, &self.name);
+                self.seen = snapshot(directory, &self.name);
                 self.told = None;
             }
             DirectoryEvent::Stale | DirectoryEvent::Fresh => {}
@@ -137,16 +169,16 @@ impl Watched {
     }
 }
 
-fn snapshot(
-    directory: &Directory,
-    service: &Name,
-) -> BTreeMap<InstanceName, (Arc<InstanceRecord>, IsSuspect)> {
+fn snapshot(directory: &Directory, service: &Name) -> View {
     let view = directory.resolve(service);
-    let suspects: BTreeSet<_> = view.suspects.iter().copied().collect();
-    let entry = |record: &Arc<InstanceRecord>| {
-        (record.instance, (Arc::clone(record), suspects.contains(&record.instance)))
+    let health: BTreeMap<_, _> = view.health.iter().cloned().collect();
+    let seen = |record: &Arc<InstanceRecord>| Seen {
+        record: Arc::clone(record),
+        is_suspect: view.is_suspect(record.instance),
+        health: health.get(&record.instance).cloned(),
     };
-    view.instances.iter().map(entry).collect()
+    let instances = view.instances.iter().map(|record| (record.instance, seen(record)));
+    View { instances: instances.collect(), is_panicking: view.is_panicking() }
 }
 
 /// Adds what is not the same again.
@@ -162,11 +194,11 @@ fn short(states: &[State]) -> Vec<Option<u32>> {
 
 /// Everything that ever stood in the store, by a watch of its own.
 pub(super) struct History {
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Heard>>,
     task: JoinHandle<()>,
 }
 
-struct Seen {
+struct Heard {
     states: BTreeMap<Place, Vec<State>>,
     revision: Revision,
     last_change: Instant,
@@ -175,7 +207,7 @@ struct Seen {
 impl History {
     pub(super) fn of(kv: Arc<dyn KeyValueStore>) -> Self {
         let seen =
-            Seen { states: BTreeMap::new(), revision: Revision(0), last_change: Instant::now() };
+            Heard { states: BTreeMap::new(), revision: Revision(0), last_change: Instant::now() };
         let seen = Arc::new(Mutex::new(seen));
         let task = {
             let seen = Arc::clone(&seen);
@@ -217,7 +249,7 @@ impl Drop for History {
     }
 }
 
-async fn follow(kv: &dyn KeyValueStore, seen: &Mutex<Seen>) -> KvError {
+async fn follow(kv: &dyn KeyValueStore, seen: &Mutex<Heard>) -> KvError {
     let from = seen.lock().revision.next();
     let mut watcher = match kv.watch(WatchRequest { prefix: ROOT.to_owned(), from }).await {
         Ok(watcher) => watcher,
@@ -236,7 +268,7 @@ async fn follow(kv: &dyn KeyValueStore, seen: &Mutex<Seen>) -> KvError {
     }
 }
 
-impl Seen {
+impl Heard {
     fn take(&mut self, event: &WatchEvent) {
         let Some((kind, rest)) =
             event.kv.key.strip_prefix(ROOT).and_then(|key| key.split_once('/'))
@@ -244,7 +276,9 @@ impl Seen {
             return;
         };
         // A farewell that ends says nothing.
-        if ["node", "svc", "def"].contains(&kind) || rest.starts_with("current/") {
+        if ["node", "svc", "def", "health", "policy"].contains(&kind)
+            || rest.starts_with("current/")
+        {
             self.last_change = Instant::now();
         }
         if kind != "svc" {
