@@ -341,9 +341,13 @@ impl Records {
         let service = record.service.clone();
         self.suspects.insert((service.clone(), record.instance), until);
         let instances = self.instances.entry(service.clone()).or_default();
-        instances.insert(record.instance, Arc::clone(&record));
+        let is_back = instances.insert(record.instance, Arc::clone(&record)).is_none();
         delta.services.insert(service.clone());
-        delta.events.push((service, DirectoryEvent::Suspect(record)));
+        delta.events.push((service, DirectoryEvent::Suspect(Arc::clone(&record))));
+        if is_back {
+            // Who heard of its end has forgotten how it did.
+            self.tell_health(&record, None, delta);
+        }
     }
 
     /// Of a fresh list: takes over from before what the list does not have.
@@ -407,7 +411,7 @@ impl Records {
                     Some(old) if old == instance => None,
                     Some(_) => Some(DirectoryEvent::Changed(Arc::clone(instance))),
                     // Told of already.
-                    None if self.suspects.contains_key(&place) => None,
+                    None if self.suspects.contains_key(&place) => continue,
                     None => Some(DirectoryEvent::Up(Arc::clone(instance))),
                 };
                 if let Some(event) = event {

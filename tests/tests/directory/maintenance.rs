@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use callboard::directory::{DirectoryError, HealthRecord, HealthState, MaintenanceScope};
+use callboard::{
+    directory::{DirectoryError, HealthRecord, HealthState, MaintenanceScope},
+    kv::KeyValueStore,
+};
 use tokio::time::sleep;
 
 use crate::cluster::{Cluster, Node, event, name};
@@ -124,4 +127,30 @@ async fn a_reason_is_cut_to_its_bound_and_an_outage_is_an_error() {
     assert!(matches!(error, DirectoryError::Store(_)), "{error}");
     a.line.thaw();
     assert!(a.directory.end_maintenance(&scope).await.unwrap());
+}
+
+/// Found by random churn: whoever had heard of the death was not told of the maintenance.
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_as_a_suspect_is_still_out() {
+    let cluster = Cluster::default();
+    let mut nodes = Vec::new();
+    for n in 0..4 {
+        nodes.push(cluster.node(&format!("n{n}")).await);
+        nodes[n].register("orders", n as u64).await;
+    }
+    nodes[3].will_see("orders", 4).await;
+    nodes[3].directory.begin_maintenance(&MaintenanceScope::node(name("n0")), "").await.unwrap();
+    let mut events = nodes[3].directory.watch(&name("orders"));
+    for node in ["n0", "n1", "n2"] {
+        let lease = cluster.lease_of(node).await;
+        cluster.kv.lease_revoke(lease).await.unwrap();
+        sleep(Duration::from_millis(100)).await;
+    }
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        told.push(event(&mut events).await);
+    }
+    // One after the other: the third makes it clear that none of them died.
+    assert!(told.contains(&"died 0".to_owned()), "{told:?}");
+    assert!(told.contains(&"maintenance 0".to_owned()), "{told:?}");
 }
