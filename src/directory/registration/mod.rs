@@ -21,7 +21,7 @@ use crate::{
     kv::{KvError, LeaseId, Revision},
 };
 
-/// How long after the last wish a write for a service may still arrive.
+/// How long after the last wish or farewell a write for a service may still arrive.
 const UNUSED_AFTER: Duration = Duration::from_secs(60);
 
 /// The desired state, shared by callers and the loop.
@@ -43,7 +43,7 @@ struct Desired {
     /// Instances that must go, with a `bye`.
     leaving: BTreeMap<InstanceName, Arc<Wanted>>,
     /// Every service that may have a key of this process in the store, with the last time that
-    /// one was wanted there.
+    /// one was wanted or taken out there.
     touched: BTreeMap<Name, Instant>,
     /// What this node says of itself, by key; none for a key that must go.
     reports: BTreeMap<String, Option<Bytes>>,
@@ -297,7 +297,10 @@ impl Registration {
     fn left(&self, names: &[InstanceName]) {
         let mut desired = self.desired.lock();
         for name in names {
-            desired.leaving.remove(name);
+            if let Some(left) = desired.leaving.remove(name) {
+                // Up to now it may have been written, however long ago it was wanted.
+                desired.touched.insert(left.service.clone(), Instant::now());
+            }
         }
     }
 

@@ -147,6 +147,24 @@ async fn a_write_that_arrives_after_its_undoing_is_cleared_away() {
     assert!(node.will_see("orders", 0).await <= Duration::from_secs(5));
 }
 
+/// Found by random churn: the write was a repair, long after the wish.
+#[tokio::test(start_paused = true)]
+async fn so_is_one_of_an_instance_that_was_wanted_long_before() {
+    let cluster = Cluster::default();
+    let node = cluster.node("a").await;
+    let record = node.register("orders", 1).await;
+    let value = cluster.keys("svc/").await[0].value.clone();
+    sleep(Duration::from_secs(120)).await;
+    node.directory.deregister(&[record.instance]).await.unwrap();
+    // Whatever the node finds out meanwhile.
+    sleep(Duration::from_secs(7)).await;
+    let key = format!("/callboard/c/svc/orders/{}", record.instance);
+    let lease = cluster.lease_of("a").await;
+    cluster.kv.txn(Txn::new([Op::put(key, value, Some(lease))])).await.unwrap();
+    node.will_see("orders", 1).await;
+    assert!(node.will_see("orders", 0).await <= Duration::from_secs(5));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_start_without_a_store_says_so_in_time() {
     let cluster = Cluster::default();
