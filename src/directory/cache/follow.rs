@@ -202,7 +202,9 @@ impl Follower {
                         return Ended::Resume(KvError::WatchEnded("it was silent".to_owned()));
                     }
                     if now >= self.audit_at {
-                        contact = self.audit(contact).await;
+                        self.audit().await;
+                        // Nobody listened to the watch meanwhile; but the answer was not its own.
+                        contact += now.elapsed();
                     }
                     if now >= probe_at {
                         if let Err(error) = self.store.probe(watcher).await {
@@ -215,15 +217,11 @@ impl Follower {
         }
     }
 
-    /// Compares with a full list, and takes that for the truth. Gives the time of the last contact.
-    async fn audit(&mut self, contact: Instant) -> Instant {
-        match self.list().await {
-            Ok(()) => Instant::now(),
-            Err(error) => {
-                tracing::debug!(%error, "the audit of the directory failed; trying again later");
-                self.audit_at = Instant::now() + AUDIT_AGAIN;
-                contact
-            }
+    /// Compares with a full list, and takes that for the truth.
+    async fn audit(&mut self) {
+        if let Err(error) = self.list().await {
+            tracing::debug!(%error, "the audit of the directory failed; trying again later");
+            self.audit_at = Instant::now() + AUDIT_AGAIN;
         }
     }
 }

@@ -165,6 +165,26 @@ async fn so_is_one_of_an_instance_that_was_wanted_long_before() {
     assert!(node.will_see("orders", 0).await <= Duration::from_secs(5));
 }
 
+/// Found by random churn: the answers to the audits passed for signs of life of the watch.
+#[tokio::test(start_paused = true)]
+async fn a_silent_watch_is_replaced_though_the_cache_is_audited_all_the_time() {
+    let cluster = Cluster::default();
+    let a = cluster.node("a").await;
+    let mut options = cluster.options("b");
+    options.audit_every = Duration::from_millis(400);
+    let b = cluster.try_node(options).await.unwrap();
+    b.line.set(KvFaults { watch_silence: 1.0, ..KvFaults::default() });
+    sleep(Duration::from_secs(2)).await;
+    b.line.heal();
+    sleep(Duration::from_secs(8)).await;
+    for number in 0..10 {
+        a.register("orders", number).await;
+        let elapsed = b.will_see("orders", number as usize + 1).await;
+        assert!(elapsed < Duration::from_millis(100), "told by an audit: {elapsed:?}");
+        sleep(Duration::from_millis(70)).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_start_without_a_store_says_so_in_time() {
     let cluster = Cluster::default();
