@@ -4,8 +4,7 @@
 //! directory and how calls are spread by it is that module's.
 //!
 //! An instance is looked at in four ways: its node has a lease, its mailbox answers a ping, the checks
-//! of its service pass, and its callers see what becomes of their calls. This module is the second and
-//! the third.
+//! of its service pass, and it does not fail its callers again and again. This module is the last three.
 
 mod check;
 mod http;

@@ -28,7 +28,7 @@ use crate::{
 pub(crate) trait Pinged: Send + Sync {
     /// Puts a ping into its mailbox; none when there is no room.
     fn ping(&self) -> Option<AsyncReceiver<()>>;
-    /// The message that it is at, for how long, and how many wait behind it.
+    /// The message that it is at, for how long, how many wait behind it, and what became of it.
     fn doing(&self) -> Doing;
 }
 
@@ -37,6 +37,8 @@ pub(crate) trait Pinged: Send + Sync {
 pub(crate) struct Doing {
     in_hand: Option<(&'static str, Duration)>,
     waiting: usize,
+    /// How often it was built again after a failure.
+    restarts: u32,
 }
 
 impl<A: Handlers> Pinged for Addr<A> {
@@ -47,7 +49,7 @@ impl<A: Handlers> Pinged for Addr<A> {
     fn doing(&self) -> Doing {
         let Some(report) = self.inspect() else { return Doing::default() };
         let in_hand = report.busy.map(|busy| (busy.message, busy.since));
-        Doing { in_hand, waiting: report.depth }
+        Doing { in_hand, waiting: report.depth, restarts: report.restarts }
     }
 }
 
@@ -76,6 +78,17 @@ struct Instance {
     found: HealthRecord,
     /// A ping that was not answered yet.
     pinged: Option<AsyncReceiver<()>>,
+    /// As counted at the last look.
+    restarts: u32,
+}
+
+/// What a look at one actor gave.
+struct Look {
+    id: ActorId,
+    /// The ping, if it is still on its way.
+    pinged: Option<AsyncReceiver<()>>,
+    answer: CheckOutcome,
+    doing: Doing,
 }
 
 impl Monitor {
@@ -103,7 +116,8 @@ impl Monitor {
     ) -> HealthRecord {
         let ladder = Ladder::after(&self.policy, first);
         let found = HealthRecord::new(ladder.state(), unix_ms(), reason(first));
-        let instance = Instance { name, id, actor, ladder, found: found.clone(), pinged: None };
+        let (restarts, pinged) = (actor.doing().restarts, None);
+        let instance = Instance { name, id, actor, ladder, found: found.clone(), pinged, restarts };
         self.watched.lock().instances.push(instance);
         found
     }
@@ -167,16 +181,18 @@ impl Monitor {
 
     async fn look(&self) {
         let checked = self.look_at_checks();
-        let (checked, answers) = futures_util::future::join(checked, self.ping_all()).await;
+        let (checked, looks) = futures_util::future::join(checked, self.ping_all()).await;
         let mut changed = Vec::new();
         {
             let mut watched = self.watched.lock();
-            for (id, pinged, answer) in answers {
-                let at = watched.instances.iter().position(|instance| instance.id == id);
+            for look in looks {
+                let at = watched.instances.iter().position(|instance| instance.id == look.id);
                 let Some(at) = at else { continue };
                 let instance = &mut watched.instances[at];
-                instance.pinged = pinged;
-                let outcome = answer.max(checked.clone());
+                instance.pinged = look.pinged;
+                let before = std::mem::replace(&mut instance.restarts, look.doing.restarts);
+                let seen = seen_by_callers(before, &look.doing);
+                let outcome = look.answer.max(seen).max(checked.clone());
                 if instance.ladder.take(&outcome) {
                     let state = instance.ladder.state();
                     instance.found = HealthRecord::new(state, unix_ms(), reason(&outcome));
@@ -207,9 +223,8 @@ impl Monitor {
         join_all(looks).await.into_iter().max().unwrap_or(CheckOutcome::Pass)
     }
 
-    /// Pings every actor, and waits as long as the policy says. Gives what was found, with the pings
-    /// that are still on their way.
-    async fn ping_all(&self) -> Vec<(ActorId, Option<AsyncReceiver<()>>, CheckOutcome)> {
+    /// Pings every actor, and waits as long as the policy says.
+    async fn ping_all(&self) -> Vec<Look> {
         let deadline = Instant::now() + self.policy.timeout;
         let pings: Vec<_> = {
             let mut watched = self.watched.lock();
@@ -220,22 +235,23 @@ impl Monitor {
             };
             watched.instances.iter_mut().map(ping).collect()
         };
-        let mut answers = Vec::with_capacity(pings.len());
-        for (id, actor, pinged) in pings {
-            let Some(mut pinged) = pinged else {
-                answers.push((id, None, unanswered(&actor.doing(), self.policy.hung)));
-                continue;
+        let mut looks = Vec::with_capacity(pings.len());
+        for (id, actor, mut pinged) in pings {
+            let answered = match &mut pinged {
+                Some(pinged) => timeout_at(deadline, pinged).await.ok(),
+                None => None,
             };
-            answers.push(match timeout_at(deadline, &mut pinged).await {
-                Ok(Ok(())) => (id, None, CheckOutcome::Pass),
+            let doing = actor.doing();
+            let answer = match answered {
+                Some(Ok(())) => CheckOutcome::Pass,
                 // It has ended, or drops its messages: the next ping will show it.
-                Ok(Err(_)) => {
-                    (id, None, CheckOutcome::Warn("it does not take messages".to_owned()))
-                }
-                Err(_) => (id, Some(pinged), unanswered(&actor.doing(), self.policy.hung)),
-            });
+                Some(Err(_)) => CheckOutcome::Warn("it does not take messages".to_owned()),
+                None => unanswered(&doing, self.policy.hung),
+            };
+            let pinged = pinged.filter(|_| answered.is_none());
+            looks.push(Look { id, pinged, answer, doing });
         }
-        answers
+        looks
     }
 }
 
@@ -257,6 +273,15 @@ fn unanswered(doing: &Doing, hung: Duration) -> CheckOutcome {
             CheckOutcome::Warn(format!("it is at {message}, and {} wait", doing.waiting))
         }
         None => CheckOutcome::Warn(format!("it answers no ping, and {} wait", doing.waiting)),
+    }
+}
+
+/// What became of calls: an actor that was built again let those down whose message it failed at. Calls
+/// that fail in order are the callers' business.
+fn seen_by_callers(restarts_before: u32, doing: &Doing) -> CheckOutcome {
+    match doing.restarts.saturating_sub(restarts_before) {
+        0 => CheckOutcome::Pass,
+        times => CheckOutcome::Warn(format!("it failed and was built again {times} times")),
     }
 }
 

@@ -25,6 +25,9 @@ struct Who;
 #[derive(Message, Serialize, Deserialize, Debug)]
 struct Plus(u64);
 
+#[derive(Message, Serialize, Deserialize, Debug)]
+struct Fail;
+
 /// Says which node it is of.
 #[derive(Actor)]
 #[actor(mailbox(capacity = 4))]
@@ -43,6 +46,11 @@ impl Clerk {
     #[handle]
     fn plus(&mut self, Plus(n): Plus) {
         self.sum.add(n);
+    }
+
+    #[handle]
+    fn fail(&mut self, _: Fail) {
+        panic!("as it was told");
     }
 
     #[handle]
@@ -218,6 +226,29 @@ async fn an_actor_that_is_busy_is_degraded_and_one_that_hangs_is_critical() -> c
     will_be(&two, &[Passing, Passing]).await;
     one.shutdown().await?;
     two.shutdown().await
+}
+
+#[callboard::test]
+async fn an_actor_that_is_built_again_and_again_is_degraded() -> callboard::Result<()> {
+    let (store, sum) = (Embedded::new(), Sum::default());
+    let one = node("one", &store).await;
+    // Few enough failures for the actor to live through.
+    let policy = HealthPolicy::new().fall(2);
+    let service = one.serve("clerk", clerk("one", &sum)).instances(2).health(policy).await?;
+    let failing = service.addresses()[0].clone();
+    // Once is nothing.
+    failing.tell(Fail).await?;
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(states(&one), [Passing, Passing]);
+    for _ in 0..3 {
+        failing.tell(Fail).await?;
+        sleep(Duration::from_millis(2_100)).await;
+    }
+    will_be(&one, &[Degraded, Passing]).await;
+    let reason = service.health()[0].1.reason.clone();
+    assert!(reason.contains("built again"), "{reason}");
+    will_be(&one, &[Passing, Passing]).await;
+    one.shutdown().await
 }
 
 #[callboard::test]
