@@ -219,7 +219,7 @@ impl Directory {
         record.check()?;
         inner.check_own(&record)?;
         let health = health.filter(|health| health.state != HealthState::Passing);
-        let health = health.map(|health| encode(&health)).transpose()?;
+        let health = health.map(|health| encode(&health.bounded())).transpose()?;
         let wanted = Wanted {
             key: inner.keys.instance(&record.service, record.instance),
             bye: inner.keys.bye(&record.service, record.instance),
@@ -260,7 +260,7 @@ impl Directory {
         let registration = &self.inner.registration;
         registration.check_open()?;
         let passes = health.state == HealthState::Passing;
-        let value = if passes { None } else { Some(encode(health)?) };
+        let value = if passes { None } else { Some(encode(&health.clone().bounded())?) };
         Ok(registration.report_health(instance, value))
     }
 

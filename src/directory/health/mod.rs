@@ -93,6 +93,11 @@ impl HealthRecord {
         Self { state, since_ms, reason: plain(reason.into()) }
     }
 
+    /// The record with a reason within its bound, whatever was put there since it was made.
+    pub(super) fn bounded(self) -> Self {
+        Self { reason: plain(self.reason), ..self }
+    }
+
     /// The health of an instance of which nothing is written down.
     pub const fn passing() -> Self {
         Self { state: HealthState::Passing, since_ms: 0, reason: String::new() }

@@ -317,11 +317,15 @@ impl Served {
     async fn keep_to_health(self: &Arc<Self>) -> Result<()> {
         let view = self.node.directory().resolve(&self.name);
         let own = &view.instances[view.of_incarnation(self.node.incarnation())];
+        if own.is_empty() {
+            // Their keys were deleted by hand, and will be back: that takes nobody in or out.
+            return Ok(());
+        }
         let is_withdrawn = |record: &Arc<InstanceRecord>| {
             let state = view.health_of(record.instance);
             matches!(state, HealthState::Draining | HealthState::Maintenance)
         };
-        let is_withdrawn = !own.is_empty() && own.iter().all(is_withdrawn);
+        let is_withdrawn = own.iter().all(is_withdrawn);
         let is_read = !self.consumptions.lock().is_empty();
         if is_withdrawn && is_read {
             tracing::info!(service = %self.name, "taken out: no stored messages are read");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use callboard::{
-    directory::{DirectoryEvent, HealthRecord, HealthState, InstanceName},
+    directory::{DirectoryEvent, HEALTH_REASON_BYTES_MAX, HealthRecord, HealthState, InstanceName},
     kv::{KeyValueStore, RangeRequest},
 };
 use tokio::time::{sleep, timeout};
@@ -51,6 +51,13 @@ async fn a_state_is_seen_everywhere_and_written_only_while_it_is_not_passing() {
     assert_eq!(key.lease, cluster.keys("svc/").await[0].lease);
     let view = b.directory.resolve(&name("orders"));
     assert_eq!(view.health[0].1.reason, "db: refused");
+    // A reason that was made longer afterwards is cut all the same.
+    let mut long = health(HealthState::Critical);
+    long.reason = "x".repeat(10_000);
+    a.directory.set_health(one, long).await.unwrap();
+    sleep(Duration::from_millis(10)).await;
+    let view = b.directory.resolve(&name("orders"));
+    assert_eq!(view.health[0].1.reason.len(), HEALTH_REASON_BYTES_MAX);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,6 +12,7 @@ use callboard::{
     Embedded, FailureKind, Name,
     directory::{MaintenanceScope, Query, ServiceView},
     health::{CheckFuture, CheckOutcome, HealthCheck, HealthPolicy, HealthState},
+    kv::{KeyValueStore, Op, RangeRequest, Txn},
     prelude::*,
 };
 use tokio::time::{Instant, sleep};
@@ -284,6 +285,31 @@ async fn what_is_taken_out_is_not_called_reads_nothing_and_comes_back() -> callb
         asked.ask(Who).await.expect("it was taken in again");
         until("all are handled", async || sum.get() == before + 20).await;
     }
+    one.shutdown().await?;
+    two.shutdown().await
+}
+
+#[callboard::test]
+async fn what_is_taken_out_reads_nothing_while_its_keys_are_gone() -> callboard::Result<()> {
+    let (store, sum) = (Embedded::new(), Sum::default());
+    let (one, two) = (node("one", &store).await, node("two", &store).await);
+    one.serve("clerk", clerk("one", &sum)).await?;
+    let asked = two.service::<Clerk>("clerk");
+    will_be(&two, &[Passing]).await;
+    let scope = MaintenanceScope::node(one.node().clone());
+    two.directory().begin_maintenance(&scope, "new disks").await.expect("it is there");
+    will_be(&one, &[Maintenance]).await;
+    sleep(Duration::from_secs(1)).await;
+    asked.tell(Plus(1)).await.expect("it is stored");
+    let keys = store.kv().range(RangeRequest::prefix("/callboard/default/svc/")).await;
+    let key = keys.expect("it is there").kvs.remove(0).key;
+    store.kv().txn(Txn::new([Op::delete(key)])).await.expect("it is there");
+    until("it is missed", async || view(&one).instances.is_empty()).await;
+    until("it is back", async || view(&one).instances.len() == 1).await;
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(sum.get(), 0, "nothing is read");
+    two.directory().end_maintenance(&scope).await.expect("it is there");
+    until("it is handled", async || sum.get() == 1).await;
     one.shutdown().await?;
     two.shutdown().await
 }
