@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use tempfile::TempDir;
 
@@ -63,6 +63,37 @@ impl EtcdServer {
             }
         }
         panic!("etcd does not start: {}", last.expect("at least one attempt"));
+    }
+
+    /// So many members with users, as the book sets them up: `root`, `callboard` with the rights to its
+    /// keys, and whatever these commands add. All have this password, and their tokens this lifetime.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start), or when a command fails.
+    pub async fn with_users(
+        members: usize,
+        token_ttl: Duration,
+        password: &str,
+        more: &[&[&str]],
+    ) -> Self {
+        let ttl = format!("--auth-token-ttl={}", token_ttl.as_secs());
+        let args = vec!["--auth-token=simple".to_owned(), ttl];
+        let server = Self::with(EtcdSetup { members, args }).await;
+        let (root, user) = (format!("root:{password}"), format!("callboard:{password}"));
+        let book: [&[&str]; 6] = [
+            &["user", "add", &root],
+            &["user", "grant-role", "root", "root"],
+            &["role", "add", "callboard"],
+            &["role", "grant-permission", "callboard", "--prefix=true", "readwrite", "/callboard/"],
+            &["user", "add", &user],
+            &["user", "grant-role", "callboard", "callboard"],
+        ];
+        let last: &[&str] = &["auth", "enable"];
+        for command in book.into_iter().chain(more.iter().copied()).chain([last]) {
+            let done = server.ctl(command).await;
+            done.unwrap_or_else(|trouble| panic!("etcdctl {command:?}: {trouble}"));
+        }
+        server
     }
 
     async fn attempt(setup: &EtcdSetup) -> Result<Self, Trouble> {

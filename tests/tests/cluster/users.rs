@@ -1,7 +1,7 @@
 //! A system on an etcd that asks for a user.
 
 use callboard::{Error, System, SystemBuilder, prelude::*};
-use callboard_tests::servers::{EtcdServer, EtcdSetup, RedisServer};
+use callboard_tests::servers::{EtcdServer, RedisServer};
 use tokio::time::{Instant, sleep};
 
 use crate::support::sees;
@@ -26,23 +26,8 @@ impl Doubler {
 
 /// With the users of the book, whose tokens end soon, and one without rights.
 async fn etcd() -> EtcdServer {
-    let ttl = format!("--auth-token-ttl={}", TOKEN_TTL.as_secs());
-    let args = vec!["--auth-token=simple".to_owned(), ttl];
-    let server = EtcdServer::with(EtcdSetup { members: 1, args }).await;
-    let user = |name: &str| format!("{name}:{PASSWORD}");
-    for command in [
-        vec!["user", "add", &user("root")],
-        vec!["user", "grant-role", "root", "root"],
-        vec!["role", "add", "callboard"],
-        vec!["role", "grant-permission", "callboard", "--prefix=true", "readwrite", "/callboard/"],
-        vec!["user", "add", &user("callboard")],
-        vec!["user", "grant-role", "callboard", "callboard"],
-        vec!["user", "add", &user("nobody")],
-        vec!["auth", "enable"],
-    ] {
-        server.ctl(&command).await.unwrap();
-    }
-    server
+    let nobody = format!("nobody:{PASSWORD}");
+    EtcdServer::with_users(1, TOKEN_TTL, PASSWORD, &[&["user", "add", &nobody]]).await
 }
 
 fn builder(etcd: &EtcdServer, redis: &RedisServer) -> SystemBuilder {

@@ -6,7 +6,7 @@ use callboard::kv::{
     EtcdKv, EtcdOptions, KeyValueStore, KvError, Op, RangeRequest, Revision, Txn, WatchRequest,
     Watcher,
 };
-use callboard_tests::servers::{EtcdServer, EtcdSetup};
+use callboard_tests::servers::EtcdServer;
 use tokio::time::{Instant, sleep, timeout};
 
 const PASSWORD: &str = "not-to-be-shown";
@@ -17,28 +17,15 @@ const TOKEN_GONE: Duration = Duration::from_secs(7);
 /// A server with users whose tokens end soon: `root`, `callboard` with the rights that the book says,
 /// `reader` who may read these keys only, and `nobody` who may do nothing.
 async fn server(members: usize) -> EtcdServer {
-    let ttl = format!("--auth-token-ttl={}", TOKEN_TTL.as_secs());
-    let args = vec!["--auth-token=simple".to_owned(), ttl];
-    let server = EtcdServer::with(EtcdSetup { members, args }).await;
-    let user = |name: &str| format!("{name}:{PASSWORD}");
-    for command in [
-        // As in the book.
-        vec!["user", "add", &user("root")],
-        vec!["user", "grant-role", "root", "root"],
-        vec!["role", "add", "callboard"],
-        vec!["role", "grant-permission", "callboard", "--prefix=true", "readwrite", "/callboard/"],
-        vec!["user", "add", &user("callboard")],
-        vec!["user", "grant-role", "callboard", "callboard"],
-        vec!["role", "add", "reader"],
-        vec!["role", "grant-permission", "reader", "--prefix=true", "read", "/callboard/"],
-        vec!["user", "add", &user("reader")],
-        vec!["user", "grant-role", "reader", "reader"],
-        vec!["user", "add", &user("nobody")],
-        vec!["auth", "enable"],
-    ] {
-        server.ctl(&command).await.unwrap();
-    }
-    server
+    let (reader, nobody) = (format!("reader:{PASSWORD}"), format!("nobody:{PASSWORD}"));
+    let more: [&[&str]; 5] = [
+        &["role", "add", "reader"],
+        &["role", "grant-permission", "reader", "--prefix=true", "read", "/callboard/"],
+        &["user", "add", &reader],
+        &["user", "grant-role", "reader", "reader"],
+        &["user", "add", &nobody],
+    ];
+    EtcdServer::with_users(members, TOKEN_TTL, PASSWORD, &more).await
 }
 
 fn options(server: &EtcdServer, user: &str, password: &str) -> EtcdOptions {
