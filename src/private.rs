@@ -2,17 +2,16 @@
 pub use crate::{
     actor::{
         Access, Actor, ActorOptions, BoxedEnvelope, Ctx, EncodeOutcome, EventReply, HandledBy,
-        Handler, HandlerRow, Handlers, OutcomeOf, Pack, Packed, Packing, Probe, Received,
-        RemoteEnvelope, Reply, Replying, RestartWhen, Started, StopReason, Tick, TopicRow,
-        ViaLocal, ViaWire, WireFns, WireFor, assert_wire_name_is_free, event_name, is_large,
-        returned, returned_future, started,
+        Handler, HandlerRow, Handlers, OutcomeOf, Pack, Packed, Packing, Probe, Reply, Replying,
+        RestartWhen, Started, StopReason, Tick, TopicRow, ViaLocal, ViaWire, WireFns, WireFor,
+        assert_wire_name_is_free, event_name, is_large, returned, returned_future, started,
     },
     address::{Addr, Recipient, RemoteMessage, RemoteReply, RemoteSink},
     error::BoxError,
     mailbox::Overflow,
     message::{
-        Conclusion, DeliverySink, Envelope, Message, NoReply, RemoteDelivery, ReplyTo, Shown,
-        ViaDebug, ViaName, Wire,
+        Conclusion, Content, DeliverySink, Envelope, Message, NoReply, RemoteDelivery, RemoteFrame,
+        ReplyTo, Shown, ViaDebug, ViaName, Wire,
     },
     service::Serves,
 };

@@ -1,13 +1,12 @@
-use std::{fmt, future::Future, pin::Pin};
+use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
-use super::{Ctx, Handler, Handlers, wire::EncodeOutcome};
+use super::{Ctx, Handler, Handlers};
 use crate::{
-    address::{CodecContext, with_context},
-    bus::codec::Codec,
-    message::{Conclusion, Envelope, Message, RemoteDelivery},
+    bus::codec::{Codec, CodecError},
+    error::Failure,
+    message::{Conclusion, Content, Envelope, Message, RemoteDelivery},
 };
 
 /// A message whose handler stands outside the `#[handlers]` block, with its type hidden.
@@ -36,47 +35,45 @@ impl<A: Handler<M>, M: Message> BoxedEnvelope<A> for Envelope<M> {
     }
 }
 
-/// A message from another process: one of the actor's own messages with its way back.
-pub struct RemoteEnvelope<I> {
-    /// The decoded message until it is handled; nobody waits in it, the way back is `delivery`.
-    pub inbox: Option<I>,
-    /// The way back.
-    pub delivery: Received,
+/// What an actor needs to take messages from other processes: its handlers, and the process that
+/// decodes and encodes for it.
+pub(crate) trait RemoteSide<I>: EncodesOutcomes {
+    /// Decodes a message for the handler with this place in the table.
+    fn decode(&self, row: u16, codec: Codec, body: &[u8]) -> Result<I, Failure>;
 }
 
-impl<I> fmt::Debug for RemoteEnvelope<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteEnvelope").field("delivery", &self.delivery).finish_non_exhaustive()
-    }
+/// The part of [`RemoteSide`] that replies need.
+pub(crate) trait EncodesOutcomes: Send + Sync {
+    /// Encodes the outcome of the handler with this place in the table.
+    fn encode(
+        &self,
+        row: u16,
+        codec: Codec,
+        outcome: &dyn Any,
+        into: &mut Vec<u8>,
+    ) -> Result<(), CodecError>;
 }
 
-/// The way back of a message from another process, with what is needed to encode its outcome.
-pub struct Received {
-    /// When the message is worthless.
-    pub deadline: Option<Instant>,
+/// The way back of a message from another process, with what encodes its outcome.
+pub(super) struct Received {
     /// Where the end is told.
-    pub delivery: RemoteDelivery,
-    /// The encoding that the sender chose.
-    pub codec: Codec,
-    /// Encodes the outcome.
-    pub encode_outcome: EncodeOutcome,
-    /// The process that encodes it.
-    pub(crate) context: CodecContext,
+    pub(super) delivery: RemoteDelivery,
+    /// None where the message wants no reply.
+    pub(super) side: Option<Arc<dyn EncodesOutcomes>>,
 }
 
 impl Received {
     /// Says that a handler ran to its end.
     pub(super) fn handled<M: Message>(self, outcome: &M::Outcome) {
-        let reply = self.delivery.wants_reply().then(|| self.encode(outcome)).flatten();
+        let reply = self.side.as_ref().and_then(|side| self.encode(&**side, outcome));
         let failure = M::is_failure(outcome);
         self.delivery.conclude(Conclusion::Handled { reply, failure });
     }
 
-    fn encode<O: 'static>(&self, outcome: &O) -> Option<Bytes> {
+    fn encode<O: 'static>(&self, side: &dyn EncodesOutcomes, outcome: &O) -> Option<Bytes> {
+        let codec = codec_of(self.delivery.content()?);
         let mut bytes = Vec::new();
-        let encoded =
-            with_context(&self.context, || (self.encode_outcome)(self.codec, outcome, &mut bytes));
-        match encoded {
+        match side.encode(self.delivery.row(), codec, outcome, &mut bytes) {
             Ok(()) => Some(bytes.into()),
             Err(error) => {
                 tracing::error!(%error, "a reply can't be encoded; its asker is told that there is none");
@@ -84,6 +81,11 @@ impl Received {
             }
         }
     }
+}
+
+/// The codec of a message whose frame was checked when it was read.
+pub(super) fn codec_of(content: Content<'_>) -> Codec {
+    Codec::from_byte(content.codec).unwrap_or_default()
 }
 
 impl fmt::Debug for Received {

@@ -1,23 +1,32 @@
-use std::{fmt, rc::Rc, sync::Arc};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::Arc,
+};
 
 use tokio::time::Instant;
 
 use super::{
-    Handlers, RemoteEnvelope, Replying, Shared, StopReason, beside::Beside, boxed::Received,
-    core::name_hash, reply::Owed, ticks::Ticks,
+    Handlers, Replying, Shared, StopReason,
+    beside::Beside,
+    boxed::{EncodesOutcomes, Received, codec_of},
+    core::name_hash,
+    reply::Owed,
+    ticks::Ticks,
 };
 use crate::{
     address::Addr,
     error::{Delivery, Failure, FailureKind},
     id::ActorId,
-    message::{Conclusion, Envelope, Message},
+    message::{Conclusion, Envelope, Message, RemoteDelivery},
 };
 
 /// What a handler knows of the actor that it belongs to.
 pub struct Ctx<A: Handlers> {
     shared: Arc<Shared<A::Inbox>>,
     /// The way back of the message in hand, when it came from another process.
-    received: Option<Box<RemoteEnvelope<A::Inbox>>>,
+    received: Option<RemoteDelivery>,
     pub(super) ticks: Option<Box<Ticks>>,
     beside: Option<Rc<Beside<A::Inbox>>>,
 }
@@ -70,17 +79,61 @@ impl<A: Handlers> Ctx<A> {
         Owed::by(self.shared.clone())
     }
 
-    pub(crate) fn take_received(&mut self) -> Option<Received> {
-        let RemoteEnvelope { delivery, .. } = *self.received.take()?;
-        Some(delivery)
+    pub(super) fn take_received(&mut self) -> Option<Received> {
+        let delivery = self.received.take()?;
+        let side = match delivery.wants_reply() {
+            true => self.shared.remote_side().map(|side| side.clone() as Arc<dyn EncodesOutcomes>),
+            false => None,
+        };
+        Some(Received { delivery, side })
     }
 
-    /// Takes a message from another process out of its wrapping.
+    /// Drops the way back of the message in hand, if it came from another process.
+    pub(crate) fn drop_received(&mut self) {
+        self.received = None;
+    }
+
+    /// Decodes a message from another process; nothing when its sender took it back, it is late, or it
+    /// can't be decoded: it is concluded then.
     #[doc(hidden)]
-    pub fn receive(&mut self, mut envelope: Box<RemoteEnvelope<A::Inbox>>) -> A::Inbox {
-        let inbox = envelope.inbox.take().expect("a message is received once");
-        self.received = Some(envelope);
-        inbox
+    pub fn receive(&mut self, mut delivery: RemoteDelivery) -> Option<A::Inbox> {
+        if delivery.is_cancelled() {
+            delivery.conclude(Conclusion::Cancelled);
+            return None;
+        }
+        let late = delivery.deadline().map(|deadline| (deadline, Instant::now()));
+        if let Some((deadline, now)) = late.filter(|(deadline, now)| deadline <= now) {
+            let failure = FailureKind::DeadlinePassed { after: now - deadline };
+            let failure = Failure::with_delivery(failure, Delivery::NotDelivered);
+            delivery.conclude(Conclusion::NotTaken(failure));
+            return None;
+        }
+        match self.decode(&delivery) {
+            Ok(inbox) => {
+                delivery.begin();
+                self.received = Some(delivery);
+                Some(inbox)
+            }
+            Err(conclusion) => {
+                delivery.conclude(conclusion);
+                None
+            }
+        }
+    }
+
+    /// The user's `Deserialize` runs here: one that panics costs its message, not the actor.
+    fn decode(&self, delivery: &RemoteDelivery) -> Result<A::Inbox, Conclusion> {
+        let (Some(content), Some(side)) = (delivery.content(), self.shared.remote_side()) else {
+            return Err(Conclusion::NotTaken(self.shared.stopped_failure()));
+        };
+        let decode = || side.decode(delivery.row(), codec_of(content), content.body);
+        match catch_unwind(AssertUnwindSafe(decode)) {
+            Ok(decoded) => decoded.map_err(Conclusion::NotTaken),
+            Err(_) => {
+                tracing::error!(actor = self.name(), "the decoding of a message panicked");
+                Err(Conclusion::Panicked)
+            }
+        }
     }
 
     /// Begins the handling of a message; nothing when its sender has given up.
@@ -89,32 +142,10 @@ impl<A: Handlers> Ctx<A> {
     pub fn open<M: Message>(&mut self, envelope: Envelope<M>) -> Option<(M, Replying<M>)> {
         let Envelope { message, reply } = envelope;
         self.shared.core.take_in_hand(const { name_hash(M::NAME) });
-        if reply.is_abandoned() || (self.received.is_some() && !self.begin_received()) {
+        if reply.is_abandoned() {
             return None;
         }
         Some((message, Replying::new(reply.into_asker())))
-    }
-
-    /// Notes that a handler begins; false when its sender took the message back, or it is late.
-    #[cold]
-    fn begin_received(&mut self) -> bool {
-        let Some(received) = &mut self.received else { return true };
-        let now = Instant::now();
-        let passed = received.delivery.deadline.filter(|deadline| *deadline <= now);
-        if !received.delivery.delivery.is_cancelled() && passed.is_none() {
-            received.delivery.delivery.begin();
-            return true;
-        }
-        let Some(received) = self.take_received() else { return false };
-        if received.delivery.is_cancelled() {
-            received.delivery.conclude(Conclusion::Cancelled);
-        } else if let Some(deadline) = passed {
-            let after = now - deadline;
-            let failure = FailureKind::DeadlinePassed { after };
-            let failure = Failure::with_delivery(failure, Delivery::NotDelivered);
-            received.delivery.conclude(Conclusion::NotTaken(failure));
-        }
-        false
     }
 
     /// Notes the name of a message whose handler stands outside the block.

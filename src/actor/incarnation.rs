@@ -106,7 +106,7 @@ pub(super) fn incarnation<A: Actor>(
             beside.tasks.clear();
         }
         // What a dropped handler left behind: nobody can say how far it came.
-        drop(ctx.take_received());
+        ctx.drop_received();
         ctx.enter(STOPPED);
         let reason = shared.core.control.reason_of_stop();
         // Boxed: it would make the future of every actor larger for its last moment.

@@ -30,7 +30,8 @@ mod watch;
 mod wire;
 
 pub(crate) use self::core::{Activity, Core, Look};
-pub use boxed::{BoxedEnvelope, Received, RemoteEnvelope};
+pub use boxed::BoxedEnvelope;
+pub(crate) use boxed::{EncodesOutcomes, RemoteSide};
 pub(crate) use cell::Prologue;
 pub use ctx::Ctx;
 pub(crate) use histogram::Histogram;

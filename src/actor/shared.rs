@@ -1,12 +1,12 @@
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::Wake,
     time::{Duration, Instant},
 };
 
 use super::{
-    Actor, ActorOptions, ActorState, Core, Look, StopReason, control::StopRequest, core::Kind,
-    references::References, watch::Ties,
+    Actor, ActorOptions, ActorState, Core, Look, RemoteSide, StopReason, control::StopRequest,
+    core::Kind, references::References, watch::Ties,
 };
 use crate::{
     error::{Failure, FailureKind},
@@ -24,6 +24,8 @@ pub(crate) struct Shared<I> {
     pub(crate) core: Core,
     pub(super) ties: Ties,
     references: References,
+    /// Set when it becomes reachable from other processes.
+    remote_side: OnceLock<Arc<dyn RemoteSide<I>>>,
     pub(crate) mailbox: Mailbox<I>,
 }
 
@@ -38,6 +40,7 @@ impl<I: Send + 'static> Shared<I> {
             core: Core::new(const { &Kind::of::<A>() }, name, host, options.drain),
             ties: Ties::default(),
             references,
+            remote_side: OnceLock::new(),
             mailbox: Mailbox::new(options.limits()),
         })
     }
@@ -63,6 +66,15 @@ impl<I: Send + 'static> Shared<I> {
     #[inline]
     pub(crate) fn now(&self) -> u64 {
         self.core.timer().clock().coarse()
+    }
+
+    /// Makes it reachable from other processes. What came first stands.
+    pub(crate) fn set_remote_side(&self, side: Arc<dyn RemoteSide<I>>) {
+        self.remote_side.get_or_init(|| side);
+    }
+
+    pub(crate) fn remote_side(&self) -> Option<&Arc<dyn RemoteSide<I>>> {
+        self.remote_side.get()
     }
 
     /// Does what a push left to do outside the lock.

@@ -7,7 +7,7 @@ use crate::{
     address::Addr,
     error::{BoxError, FailureKind},
     host::{HostOptions, HostShared, HostTask},
-    message::{Envelope, Message},
+    message::{Envelope, Message, RemoteDelivery},
     time::{Clock, Timer},
 };
 
@@ -68,7 +68,7 @@ const _: () = {
         sleep(Packed<Sleep, { is_large::<Sleep>() }>),
         __Tick(u64),
         __Boxed(Box<dyn BoxedEnvelope<Counter>>),
-        __Remote(Box<RemoteEnvelope<CounterInbox>>),
+        __Remote(RemoteDelivery),
     }
 
     impl Handlers for Counter {
@@ -84,8 +84,8 @@ const _: () = {
                     }
                     None
                 }
-                CounterInbox::__Remote(envelope) => {
-                    let inbox = ctx.receive(envelope);
+                CounterInbox::__Remote(delivery) => {
+                    let inbox = ctx.receive(delivery)?;
                     self.__step(inbox, ctx)
                 }
                 other => Some(other),
@@ -118,8 +118,8 @@ const _: () = {
             CounterInbox::__Boxed(envelope)
         }
 
-        fn __remote(envelope: Box<RemoteEnvelope<CounterInbox>>) -> CounterInbox {
-            CounterInbox::__Remote(envelope)
+        fn __remote(delivery: RemoteDelivery) -> CounterInbox {
+            CounterInbox::__Remote(delivery)
         }
 
         fn __tick(index: u64) -> CounterInbox {

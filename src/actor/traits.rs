@@ -1,11 +1,9 @@
 use std::{future::Future, time::Duration};
 
-use super::{
-    ActorOptions, BoxedEnvelope, Ctx, HandlerRow, RemoteEnvelope, StopReason, TopicRow, WireFns,
-};
+use super::{ActorOptions, BoxedEnvelope, Ctx, HandlerRow, StopReason, TopicRow, WireFns};
 use crate::{
     error::BoxError,
-    message::{Envelope, Message},
+    message::{Envelope, Message, RemoteDelivery},
 };
 
 /// A handler that time calls: `#[every("30s")]`.
@@ -42,7 +40,7 @@ pub trait Handlers: Sized + 'static {
 
     /// Wraps a message from another process.
     #[doc(hidden)]
-    fn __remote(envelope: Box<RemoteEnvelope<Self::Inbox>>) -> Self::Inbox;
+    fn __remote(delivery: RemoteDelivery) -> Self::Inbox;
 
     /// Wraps the call of a timer.
     #[doc(hidden)]

@@ -32,12 +32,14 @@ mod stats;
 mod stop;
 mod sweep;
 mod waiters;
+mod way;
 
 pub use ask::AskTicket;
 pub use backoff::Backoff;
 pub use error::BusError;
 pub use event::{BusEvent, Observer};
 pub use lane::Receipt;
+pub(crate) use lane::Stored;
 pub use limits::BusLimits;
 pub use membership::{Members, Membership};
 pub use outbox::Destination;
@@ -47,5 +49,6 @@ pub use receive::{Consumption, Incoming, Intake, Offered};
 pub use send::DelayedId;
 pub use stats::BusStats;
 pub use waiters::ReplyBytes;
+pub(crate) use way::{NotYet, Way};
 
-pub use crate::message::{Conclusion, DeliverySink, RemoteDelivery};
+pub use crate::message::{Conclusion, Content, DeliverySink, RemoteDelivery, RemoteFrame};

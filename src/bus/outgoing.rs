@@ -18,6 +18,8 @@ pub type EncodeBody<'a> = &'a mut (dyn FnMut(&mut Vec<u8>) -> Result<(), CodecEr
 pub enum Body<'a> {
     /// Encoded before.
     Bytes(Bytes),
+    /// The same, to be copied.
+    Slice(&'a [u8]),
     /// Encoded when its place is known; saves a copy.
     Encode(EncodeBody<'a>),
 }
@@ -26,6 +28,7 @@ impl fmt::Debug for Body<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::Slice(bytes) => write!(f, "Slice({})", bytes.len()),
             Self::Encode(_) => f.write_str("Encode(..)"),
         }
     }
@@ -35,6 +38,10 @@ impl Body<'_> {
     pub(crate) fn write(&mut self, into: &mut Vec<u8>) -> Result<(), CodecError> {
         match self {
             Self::Bytes(bytes) => {
+                into.extend_from_slice(bytes);
+                Ok(())
+            }
+            Self::Slice(bytes) => {
                 into.extend_from_slice(bytes);
                 Ok(())
             }
@@ -83,11 +90,11 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Head and body for the wire. The remaining time counts from its append; it is read here.
-    pub(crate) fn into_parts(self, kind: Kind, now: Instant) -> (Message<'a>, Body<'a>) {
+    pub(crate) fn into_parts(self, kind: Kind) -> (Message<'a>, Body<'a>) {
         let mut message = Message::new(kind, self.codec).named(self.name, self.version);
         message.target = self.target;
         message.key_hash = self.key_hash;
-        message.remaining_ms = self.deadline.map(|deadline| remaining_ms(deadline, now));
+        message.remaining_ms = self.deadline.map(|deadline| remaining_ms(deadline, Instant::now()));
         message.trace = self.trace;
         message.chain = self.chain;
         (message, self.body)

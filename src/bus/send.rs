@@ -239,7 +239,7 @@ impl Bus {
     }
 }
 
-fn parcel<'m, 'b: 'm>(kind: Kind, outgoing: Outgoing<'b>) -> Parcel<'m, 'b> {
-    let (message, body) = outgoing.into_parts(kind, Instant::now());
+pub(super) fn parcel<'m, 'b: 'm>(kind: Kind, outgoing: Outgoing<'b>) -> Parcel<'m, 'b> {
+    let (message, body) = outgoing.into_parts(kind);
     Parcel { message, body, delayed: None, ask: None }
 }

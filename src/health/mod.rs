@@ -16,9 +16,9 @@ mod policy;
 
 pub use crate::directory::{HealthRecord, HealthState, Maintenance, MaintenanceScope};
 
-pub(crate) use self::monitor::Monitor;
 #[cfg(not(loom))]
 pub use self::http::{HttpCheck, HttpCheckError};
+pub(crate) use self::monitor::Monitor;
 pub use self::{
     check::{CheckFuture, CheckOutcome, FnCheck, HealthCheck, check},
     policy::HealthPolicy,

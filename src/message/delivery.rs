@@ -2,6 +2,7 @@ use std::{any::Any, fmt, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::error::{Failure, FailureKind};
 
@@ -36,16 +37,47 @@ pub trait DeliverySink: Send + Sync + 'static {
     fn is_cancelled(&self, index: u32) -> bool;
     /// Whether the sender waits for the outcome.
     fn wants_reply(&self, index: u32) -> bool;
+    /// What the message says; nothing past the frame's end.
+    fn content(&self, index: u32) -> Option<Content<'_>>;
+    /// When the message is worthless.
+    fn deadline(&self, index: u32) -> Option<Instant>;
+}
+
+/// What a received message says, as it lies in its frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// How the body is encoded: the number of a codec, as it stands in the frame.
+    pub codec: u8,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// A received frame, as all that was given out of it shares it: one word instead of two.
+pub struct RemoteFrame(Arc<dyn DeliverySink>);
+
+impl RemoteFrame {
+    /// The frame that `sink` stands for.
+    pub fn new(sink: Arc<dyn DeliverySink>) -> Arc<Self> {
+        Arc::new(Self(sink))
+    }
+}
+
+impl fmt::Debug for RemoteFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RemoteFrame")
+    }
 }
 
 /// A received message's way back. Concluded exactly once: at the latest when it is dropped, as
 /// [`Conclusion::NotTaken`] before a handler began, as [`Conclusion::Abandoned`] after that (or
 /// [`Conclusion::Panicked`] during a panic).
+///
+/// It lies in mailboxes in place of the message, which is decoded where it is handled: two words.
 pub struct RemoteDelivery {
-    sink: Option<Arc<dyn DeliverySink>>,
+    frame: Option<Arc<RemoteFrame>>,
     index: u32,
+    row: u16,
     begun: bool,
-    place: Option<Place>,
 }
 
 /// Where whoever has no room for a message leaves the room that it grants to it later. It goes with
@@ -53,22 +85,32 @@ pub struct RemoteDelivery {
 pub(crate) type Place = Arc<Mutex<Option<Box<dyn Any + Send>>>>;
 
 impl RemoteDelivery {
-    /// The way back of message `index` of the frame that `sink` stands for.
-    pub fn new(sink: Arc<dyn DeliverySink>, index: u32) -> Self {
-        Self { sink: Some(sink), index, begun: false, place: None }
+    /// The way back of message `index` of a frame.
+    pub fn new(frame: Arc<RemoteFrame>, index: u32) -> Self {
+        Self { frame: Some(frame), index, row: 0, begun: false }
     }
 
-    /// The place for room, made when it is first needed.
-    pub(crate) fn place(&mut self) -> Place {
-        self.place.get_or_insert_with(Place::default).clone()
+    fn sink(&self) -> Option<&dyn DeliverySink> {
+        self.frame.as_ref().map(|frame| &*frame.0)
     }
 
-    pub(crate) fn take_place(&mut self) -> Option<Place> {
-        self.place.take()
+    /// What the message says.
+    pub fn content(&self) -> Option<Content<'_>> {
+        self.sink()?.content(self.index)
     }
 
-    pub(crate) fn put_place(&mut self, place: Option<Place>) {
-        self.place = place;
+    /// When the message is worthless.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.sink()?.deadline(self.index)
+    }
+
+    /// Which handler of its actor takes it, by the place in the table of handlers.
+    pub(crate) fn row(&self) -> u16 {
+        self.row
+    }
+
+    pub(crate) fn set_row(&mut self, row: u16) {
+        self.row = row;
     }
 
     /// Notes that a handler begins: from here on nobody can say that the message was not handled.
@@ -78,25 +120,25 @@ impl RemoteDelivery {
 
     /// Says how it ended.
     pub fn conclude(mut self, conclusion: Conclusion) {
-        if let Some(sink) = self.sink.take() {
-            sink.conclude(self.index, conclusion);
+        if let Some(frame) = self.frame.take() {
+            frame.0.conclude(self.index, conclusion);
         }
     }
 
     /// Whether the sender took the message back.
     pub fn is_cancelled(&self) -> bool {
-        self.sink.as_ref().is_some_and(|sink| sink.is_cancelled(self.index))
+        self.sink().is_some_and(|sink| sink.is_cancelled(self.index))
     }
 
     /// Whether the sender waits for the outcome.
     pub fn wants_reply(&self) -> bool {
-        self.sink.as_ref().is_some_and(|sink| sink.wants_reply(self.index))
+        self.sink().is_some_and(|sink| sink.wants_reply(self.index))
     }
 }
 
 impl Drop for RemoteDelivery {
     fn drop(&mut self) {
-        if let Some(sink) = self.sink.take() {
+        if let Some(frame) = self.frame.take() {
             let conclusion = if std::thread::panicking() {
                 Conclusion::Panicked
             } else if self.begun {
@@ -105,7 +147,7 @@ impl Drop for RemoteDelivery {
                 let actor = "the actor".to_owned();
                 Conclusion::NotTaken(Failure::new(FailureKind::Stopped { actor }))
             };
-            sink.conclude(self.index, conclusion);
+            frame.0.conclude(self.index, conclusion);
         }
     }
 }

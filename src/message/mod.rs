@@ -8,7 +8,7 @@ mod show;
 mod traits;
 
 pub(crate) use delivery::Place;
-pub use delivery::{Conclusion, DeliverySink, RemoteDelivery};
+pub use delivery::{Conclusion, Content, DeliverySink, RemoteDelivery, RemoteFrame};
 #[doc(hidden)]
 pub use envelope::{Envelope, NoReply, ReplyTo};
 pub(crate) use envelope::{displace, send};

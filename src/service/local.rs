@@ -14,9 +14,12 @@ use futures_util::future::{BoxFuture, select_all};
 use rustc_hash::FxHashMap;
 
 use crate::{
-    actor::{Access, HandlerRow, Handlers, Received, RemoteEnvelope, Shared},
+    actor::{Access, EncodesOutcomes, HandlerRow, Handlers, RemoteSide, Shared},
     address::{Addr, CodecContext, with_context},
-    bus::{Incoming, Intake, Offered},
+    bus::{
+        Incoming, Intake, Offered,
+        codec::{Codec, CodecError},
+    },
     directory::MessageEntry,
     error::{Failure, FailureKind},
     id::ActorId,
@@ -40,7 +43,52 @@ pub(crate) struct LocalActorOf<A: Handlers> {
     addr: Addr<A>,
     shared: Arc<Shared<A::Inbox>>,
     table: Arc<Table<A>>,
+}
+
+/// What an actor decodes and encodes by.
+struct Side<A: Handlers> {
+    actor: Box<str>,
+    table: Arc<Table<A>>,
     context: CodecContext,
+}
+
+impl<A: Handlers> Side<A> {
+    fn row(&self, row: u16) -> Result<&HandlerRow<A>, CodecError> {
+        let row = self.table.rows.get(usize::from(row));
+        row.ok_or_else(|| CodecError::Decode("it has no handler".to_owned()))
+    }
+}
+
+impl<A: Handlers> EncodesOutcomes for Side<A> {
+    fn encode(
+        &self,
+        row: u16,
+        codec: Codec,
+        outcome: &dyn Any,
+        into: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
+        let encode = self.row(row)?.encode_outcome();
+        let local = || CodecError::Encode("its handler is local".to_owned());
+        let encode = encode.ok_or_else(local)?;
+        with_context(&self.context, || encode(codec, outcome, into))
+    }
+}
+
+impl<A: Handlers> RemoteSide<A::Inbox> for Side<A> {
+    fn decode(&self, row: u16, codec: Codec, body: &[u8]) -> Result<A::Inbox, Failure> {
+        let decode = |row: &HandlerRow<A>| with_context(&self.context, || row.decode(codec, body));
+        self.row(row).and_then(decode).map_err(|error| {
+            let row = self.table.rows.get(usize::from(row));
+            let (message, version) = row.map_or(("", 0), |row| (row.message, row.version));
+            let kind = FailureKind::Undecodable {
+                message: message.to_owned(),
+                version,
+                reason: error.to_string(),
+            };
+            tracing::debug!(actor = %self.actor, %error, message, "a message can't be decoded");
+            kind.into()
+        })
+    }
 }
 
 /// The handlers of an actor type by wire name and version.
@@ -90,7 +138,8 @@ impl<A: Handlers> Table<A> {
         &self.rows
     }
 
-    fn row(&self, actor: &str, name: &str, version: u32) -> Result<&HandlerRow<A>, Failure> {
+    /// The place of the handler of this message, which can be called from another process.
+    fn row(&self, actor: &str, name: &str, version: u32) -> Result<u16, Failure> {
         let Some(versions) = self.by_name.get(name) else {
             return Err(FailureKind::NotHandled {
                 target: actor.to_owned(),
@@ -99,8 +148,8 @@ impl<A: Handlers> Table<A> {
             }
             .into());
         };
-        let row = versions.iter().map(|at| &self.rows[*at]).find(|row| row.version == version);
-        row.ok_or_else(|| {
+        let at = versions.iter().copied().find(|at| self.rows[*at].version == version);
+        let at = at.ok_or_else(|| {
             let known: Vec<_> =
                 versions.iter().map(|at| self.rows[*at].version.to_string()).collect();
             FailureKind::Undecodable {
@@ -108,8 +157,16 @@ impl<A: Handlers> Table<A> {
                 version,
                 reason: format!("{actor} knows version {}", known.join(", ")),
             }
-            .into()
-        })
+        })?;
+        match u16::try_from(at) {
+            Ok(at) if self.rows[usize::from(at)].access() == Access::Remote => Ok(at),
+            _ => Err(FailureKind::NotHandled {
+                target: actor.to_owned(),
+                message: name.to_owned(),
+                how: "for senders in other processes: its handler is local".to_owned(),
+            }
+            .into()),
+        }
     }
 
     fn names(&self) -> String {
@@ -122,20 +179,9 @@ impl<A: Handlers> LocalActorOf<A> {
     /// Nothing for the address of an actor in another process.
     pub(crate) fn new(addr: Addr<A>, table: Arc<Table<A>>, context: CodecContext) -> Option<Self> {
         let shared = addr.shared()?.clone();
-        Some(Self { addr, shared, table, context })
-    }
-
-    fn decode(&self, message: &Incoming) -> Result<(A::Inbox, &HandlerRow<A>), Failure> {
-        let row = self.table.row(self.shared.name(), &message.name, message.version)?;
-        let decoded = with_context(&self.context, || row.decode(message.codec, &message.body));
-        let inbox = decoded.map_err(|error| {
-            Failure::new(FailureKind::Undecodable {
-                message: message.name.to_string(),
-                version: message.version,
-                reason: error.to_string(),
-            })
-        })?;
-        Ok((inbox, row))
+        let actor = shared.name().into();
+        shared.set_remote_side(Arc::new(Side { actor, table: table.clone(), context }));
+        Some(Self { addr, shared, table })
     }
 
     fn room(&self, size: usize, place: Place) -> BoxFuture<'static, ()> {
@@ -158,30 +204,18 @@ impl<A: Handlers> LocalActor for LocalActorOf<A> {
         self.shared.id()
     }
 
-    fn offer(&self, message: Incoming) -> Offered {
-        let (inbox, row) = match self.decode(&message) {
-            Ok(decoded) => decoded,
+    fn offer(&self, mut message: Incoming) -> Offered {
+        match self.table.row(self.shared.name(), &message.name, message.version) {
+            Ok(row) => message.delivery.set_row(row),
             Err(failure) => return Offered::Refused { message: Box::new(message), failure },
-        };
-        let Some(encode_outcome) = row.encode_outcome() else {
-            let failure = FailureKind::NotHandled {
-                target: self.shared.name().to_owned(),
-                message: message.name.to_string(),
-                how: "for senders in other processes: its handler is local".to_owned(),
-            };
-            return Offered::Refused { message: Box::new(message), failure: failure.into() };
-        };
+        }
         let size = message.body.len();
-        let mut message = message;
-        let place = message.delivery.take_place();
+        let place = message.place.take();
         let granted = self.granted(place.as_ref());
         let mut message = Some(message);
         let make = || {
-            let Incoming { codec, deadline, delivery, .. } =
-                message.take().expect("a message is taken once");
-            let context = self.context.clone();
-            let delivery = Received { deadline, delivery, codec, encode_outcome, context };
-            A::__remote(Box::new(RemoteEnvelope { inbox: Some(inbox), delivery }))
+            let Incoming { delivery, .. } = message.take().expect("a message is taken once");
+            A::__remote(delivery)
         };
         let pushed = match granted {
             None => self.shared.mailbox.push_now(size, || self.shared.now(), make),
@@ -201,10 +235,10 @@ impl<A: Handlers> LocalActor for LocalActorOf<A> {
             (Err(refusal), Some(message)) => {
                 let mut message = Box::new(message);
                 // It may hold room that another instance has granted.
-                message.delivery.put_place(place);
+                message.place = place;
                 match refusal {
                     Refusal::Full => {
-                        let room = self.room(size, message.delivery.place());
+                        let room = self.room(size, message.place.get_or_insert_default().clone());
                         Offered::Full { message, room }
                     }
                     Refusal::Closed => {

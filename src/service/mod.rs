@@ -16,6 +16,7 @@ mod route;
 mod router;
 mod sends;
 mod serves;
+mod telling;
 
 pub use broadcast::{Broadcast, BroadcastError};
 pub(crate) use local::{LocalActor, LocalActorOf, LocalService, Table};

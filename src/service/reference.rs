@@ -3,6 +3,7 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 use super::{Node, ServedBy, ServiceAsk, ServiceBroadcast, ServiceTell, route::Route};
 use crate::{
     address::{Recipient, SendOptions, Target, TargetAsk, TargetTell},
+    bus::{Destination, Way},
     directory::ServiceHandle,
     error::{Failure, TellError},
     id::Name,
@@ -48,15 +49,25 @@ pub(super) struct ServiceTarget {
     pub(super) node: Arc<Node>,
     /// As the user wrote it.
     pub(super) name: Box<str>,
-    /// The name with its entry in the cache, or why there is none.
-    pub(super) found: Result<(Name, ServiceHandle), Failure>,
+    /// What it leads to, or why that is nothing.
+    pub(super) found: Result<Found, Failure>,
+}
+
+/// A service by a good name.
+pub(super) struct Found {
+    pub(super) name: Name,
+    /// Its entry in the cache.
+    pub(super) handle: ServiceHandle,
+    /// To its stream.
+    pub(super) way: Way,
 }
 
 impl<P: ?Sized> ServiceRef<P> {
     pub(crate) fn new(node: &Arc<Node>, name: &str) -> Self {
         let found = super::node::checked(name).map(|name| {
             let handle = node.directory().handle(&name);
-            (name, handle)
+            let way = node.bus().way(Destination::Service(name.clone(), 0));
+            Found { name, handle, way }
         });
         let target = ServiceTarget { node: node.clone(), name: name.into(), found };
         Self { target: Arc::new(target), protocol: PhantomData }

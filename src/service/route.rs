@@ -7,17 +7,18 @@ use super::{
     broadcast::{Broadcast, BroadcastError, Delivered},
     course::Course,
     key::key_hash,
-    reference::ServiceTarget,
+    reference::{Found, ServiceTarget},
     router,
+    telling::{Begun, encoded},
 };
 use crate::{
     actor::WireFns,
     address::{
         ASK_TIMEOUT_DEFAULT, LocalAsk, RemoteMessage, RemoteReply, SendOptions, with_context,
     },
-    bus::{Body, Destination, Outgoing},
+    bus::{Body, Destination, NotYet, Outgoing},
     directory::{InstanceRecord, ServiceView},
-    error::{AskError, Failure, TellError},
+    error::{AskError, Delivery, Failure, FailureKind, TellError},
     id::Name,
     message::Message,
 };
@@ -44,8 +45,12 @@ impl<'a, M: Message> Route<'a, M> {
     }
 
     fn find(&self) -> Result<(&'a Name, Arc<ServiceView>), Failure> {
-        let (name, handle) = self.target.found.as_ref().map_err(Clone::clone)?;
+        let Found { name, handle, .. } = self.found()?;
         Ok((name, handle.load()))
+    }
+
+    fn found(&self) -> Result<&'a Found, Failure> {
+        self.target.found.as_ref().map_err(Clone::clone)
     }
 
     fn encode(&self, message: &M) -> Result<RemoteMessage, Failure> {
@@ -67,12 +72,34 @@ impl<'a, M: Message> Route<'a, M> {
     }
 
     pub(super) fn try_tell(&self, message: M) -> Result<(), TellError<M>> {
-        let sent = self.check_tell().and_then(|name| {
-            let encoded = self.encode(&message)?;
-            let to = Destination::Service(name.clone(), 0);
-            self.target.node.bus().try_tell(&to, outgoing(encoded)).map(drop)
-        });
-        sent.map_err(|failure| TellError::new(message, failure))
+        let failure = match self.begin_tell(&message, None) {
+            Begun::Placed(_) => return Ok(()),
+            Begun::NoRoom => {
+                let what = format!("{} (too much waits to be sent)", self.target.name);
+                let kind = FailureKind::Unavailable { what };
+                Failure::with_delivery(kind, Delivery::NotDelivered)
+            }
+            Begun::Failed(failure) => failure,
+        };
+        Err(TellError::new(message, failure))
+    }
+
+    /// Puts a message on its way at once, if there is room.
+    pub(super) fn begin_tell(&self, message: &M, key: Option<&str>) -> Begun {
+        let begin = || {
+            self.check_tell()?;
+            let way = &self.found()?.way;
+            encoded(self.wire, &self.target.node.context(), message, |body| {
+                let mut outgoing = Outgoing::new(M::NAME, M::VERSION, Body::Slice(body));
+                outgoing.key_hash = key.map(key_hash);
+                way.try_tell(outgoing)
+            })
+        };
+        match begin() {
+            Ok(Ok(receipt)) => Begun::Placed(receipt),
+            Ok(Err(NotYet::Full)) => Begun::NoRoom,
+            Ok(Err(NotYet::Failed(failure))) | Err(failure) => Begun::Failed(failure),
+        }
     }
 
     pub(super) async fn tell(self, message: M, options: SendOptions) -> Result<(), TellError<M>> {

@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use super::{
     broadcast::{Broadcast, BroadcastError},
     route::{Asked, Route},
+    telling::Telling,
 };
 use crate::{
     address::{ASK_TIMEOUT_BOUNDS, SendOptions},
@@ -23,7 +24,7 @@ use crate::{
 /// A message on its way to a service; see [`ServiceRef::tell`](crate::ServiceRef::tell).
 #[must_use = "nothing is sent until it is awaited; try_tell sends at once"]
 pub struct ServiceTell<'a, M: Message> {
-    state: State<'a, M, Result<(), TellError<M>>>,
+    state: Telling<'a, M>,
     options: SendOptions,
 }
 
@@ -64,7 +65,7 @@ impl<'a, M: Message, T> State<'a, M, T> {
 
 impl<'a, M: Message> ServiceTell<'a, M> {
     pub(super) fn new(route: Route<'a, M>, message: M) -> Self {
-        Self { state: State::New(Some((route, message))), options: SendOptions::default() }
+        Self { state: Telling::New(Some((route, message))), options: SendOptions::default() }
     }
 
     pub(super) fn options(mut self, options: SendOptions) -> Self {
@@ -131,9 +132,7 @@ impl<'a, M: Message> Future for ServiceTell<'a, M> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let options = &mut this.options;
-        this.state
-            .poll_with(cx, |route, message| Box::pin(route.tell(message, std::mem::take(options))))
+        this.state.poll(cx, &mut this.options)
     }
 }
 

@@ -10,12 +10,11 @@ use actix::{
 use super::{Service, System};
 use crate::{
     actor::{
-        Actor, ActorOptions, BoxedEnvelope, Ctx, HandledBy, Handler, HandlerRow, Handlers,
-        RemoteEnvelope, WireFns,
+        Actor, ActorOptions, BoxedEnvelope, Ctx, HandledBy, Handler, HandlerRow, Handlers, WireFns,
     },
     address::Addr,
     error::Result,
-    message::{Envelope, Message, Wire},
+    message::{Envelope, Message, RemoteDelivery, Wire},
     service::Serves,
 };
 
@@ -140,7 +139,7 @@ where
 {
     Message(Envelope<M>),
     Boxed(Box<dyn BoxedEnvelope<ActixService<M>>>),
-    Remote(Box<RemoteEnvelope<Self>>),
+    Remote(RemoteDelivery),
 }
 
 impl<M> fmt::Debug for ActixInbox<M>
@@ -161,7 +160,7 @@ where
 
     fn __step(&mut self, inbox: ActixInbox<M>, ctx: &mut Ctx<Self>) -> Option<ActixInbox<M>> {
         match inbox {
-            ActixInbox::Remote(envelope) => Some(ctx.receive(envelope)),
+            ActixInbox::Remote(delivery) => ctx.receive(delivery),
             other => Some(other),
         }
     }
@@ -175,13 +174,13 @@ where
                     Err(error) => {
                         tracing::warn!(%error, "an actix actor gave no answer");
                         drop(replying);
-                        drop(ctx.take_received());
+                        ctx.drop_received();
                     }
                 }
             }
             ActixInbox::Boxed(envelope) => envelope.handle(self, ctx).await,
             // Taken out of its wrapping by `__step`.
-            ActixInbox::Remote(envelope) => drop(envelope),
+            ActixInbox::Remote(delivery) => drop(delivery),
         }
     }
 
@@ -189,8 +188,8 @@ where
         ActixInbox::Boxed(envelope)
     }
 
-    fn __remote(envelope: Box<RemoteEnvelope<ActixInbox<M>>>) -> ActixInbox<M> {
-        ActixInbox::Remote(envelope)
+    fn __remote(delivery: RemoteDelivery) -> ActixInbox<M> {
+        ActixInbox::Remote(delivery)
     }
 
     fn __tick(_: u64) -> ActixInbox<M> {

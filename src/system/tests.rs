@@ -6,12 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::{
-    actor::{
-        Actor, ActorOptions, BoxedEnvelope, Ctx, Handler, HandlerRow, Handlers, RemoteEnvelope,
-        WireFns,
-    },
+    actor::{Actor, ActorOptions, BoxedEnvelope, Ctx, Handler, HandlerRow, Handlers, WireFns},
     error::FailureKind,
-    message::{Envelope, Message},
+    message::{Envelope, Message, RemoteDelivery},
     service::Serves,
 };
 
@@ -37,7 +34,7 @@ struct Counter {
 enum Inbox {
     Add(Envelope<Add>),
     Boxed(Box<dyn BoxedEnvelope<Counter>>),
-    Remote(Box<RemoteEnvelope<Inbox>>),
+    Remote(RemoteDelivery),
 }
 
 impl Handlers for Counter {
@@ -53,8 +50,8 @@ impl Handlers for Counter {
                 }
                 None
             }
-            Inbox::Remote(envelope) => {
-                let inbox = ctx.receive(envelope);
+            Inbox::Remote(delivery) => {
+                let inbox = ctx.receive(delivery)?;
                 self.__step(inbox, ctx)
             }
             other => Some(other),
@@ -71,8 +68,8 @@ impl Handlers for Counter {
         Inbox::Boxed(envelope)
     }
 
-    fn __remote(envelope: Box<RemoteEnvelope<Inbox>>) -> Inbox {
-        Inbox::Remote(envelope)
+    fn __remote(delivery: RemoteDelivery) -> Inbox {
+        Inbox::Remote(delivery)
     }
 
     fn __tick(_: u64) -> Inbox {
@@ -151,7 +148,7 @@ fn two_systems_over_one_store_reach_each_other() {
 }
 
 /// Nobody waits for the end of these messages.
-struct Ignored;
+struct Ignored(Vec<u8>);
 
 impl crate::message::DeliverySink for Ignored {
     fn conclude(&self, _: u32, _: crate::message::Conclusion) {}
@@ -162,6 +159,15 @@ impl crate::message::DeliverySink for Ignored {
 
     fn wants_reply(&self, _: u32) -> bool {
         false
+    }
+
+    fn content(&self, _: u32) -> Option<crate::message::Content<'_>> {
+        let codec = crate::bus::codec::Codec::Bincode.to_byte();
+        Some(crate::message::Content { codec, body: &self.0 })
+    }
+
+    fn deadline(&self, _: u32) -> Option<tokio::time::Instant> {
+        None
     }
 }
 
@@ -175,7 +181,7 @@ fn incoming(Add(n): Add) -> crate::bus::Incoming {
         version: 1,
         topic: None,
         codec,
-        body: body.into(),
+        body: body.clone().into(),
         target: None,
         key_hash: None,
         attempt: 1,
@@ -184,7 +190,8 @@ fn incoming(Add(n): Add) -> crate::bus::Incoming {
         origin: crate::log::EntryId { ms: 1, seq: 1 },
         trace: None,
         chain: Vec::new(),
-        delivery: crate::message::RemoteDelivery::new(Arc::new(Ignored), 0),
+        delivery: RemoteDelivery::new(crate::message::RemoteFrame::new(Arc::new(Ignored(body))), 0),
+        place: None,
     }
 }
 
@@ -209,7 +216,9 @@ fn room_granted_to_a_received_message_goes_with_it() {
             if is_offered_again {
                 assert!(matches!(actor.offer(*message), Offered::Taken));
             } else {
-                message.delivery.conclude(crate::message::Conclusion::Cancelled);
+                let crate::bus::Incoming { delivery, place, .. } = *message;
+                drop(place);
+                delivery.conclude(crate::message::Conclusion::Cancelled);
             }
             addr.tell(Add(0)).await.expect("room in time");
             addr.started().await?;
@@ -251,7 +260,7 @@ impl Handlers for Ender {
         envelope
     }
 
-    fn __remote(_: Box<RemoteEnvelope<Self::Inbox>>) -> Self::Inbox {
+    fn __remote(_: RemoteDelivery) -> Self::Inbox {
         unreachable!("nothing remote")
     }
 

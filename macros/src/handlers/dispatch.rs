@@ -117,8 +117,8 @@ fn step(model: &Model, paths: &Paths) -> TokenStream {
         ) -> #std::option::Option<Self::Inbox> {
             match __inbox {
                 #(#arms)*
-                #inbox::__Remote(__envelope) => {
-                    let __inbox = __ctx.receive(__envelope);
+                #inbox::__Remote(__delivery) => {
+                    let __inbox = __ctx.receive(__delivery)?;
                     return <Self as #private::Handlers>::__step(self, __inbox, __ctx);
                 }
                 __other => return #std::option::Option::Some(__other),
@@ -214,9 +214,9 @@ fn wrappers(model: &Model, Paths { private, std }: &Paths) -> TokenStream {
         }
 
         fn __remote(
-            __envelope: #std::boxed::Box<#private::RemoteEnvelope<Self::Inbox>>,
+            __delivery: #private::RemoteDelivery,
         ) -> Self::Inbox {
-            #inbox::__Remote(__envelope)
+            #inbox::__Remote(__delivery)
         }
 
         fn __tick(__index: #std::primitive::u64) -> Self::Inbox {

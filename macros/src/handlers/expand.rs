@@ -28,7 +28,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 fn inbox(model: &Model, paths: &Paths) -> TokenStream {
     let Paths { private, std } = paths;
     let Model { actor, inbox, generics, .. } = model;
-    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let (impl_generics, _, where_clause) = generics.split_for_impl();
     let variants = model.sound().map(|handler| {
         let (cfgs, ident) = (&handler.method.cfgs, &handler.method.ident);
         let pack = dispatch::pack(handler, paths);
@@ -56,7 +56,7 @@ fn inbox(model: &Model, paths: &Paths) -> TokenStream {
             #(#variants)*
             __Tick(#std::primitive::u64),
             __Boxed(#std::boxed::Box<dyn #private::BoxedEnvelope<#actor>>),
-            __Remote(#std::boxed::Box<#private::RemoteEnvelope<#inbox #type_generics>>),
+            __Remote(#private::RemoteDelivery),
             #phantom
         }
     }

@@ -26,7 +26,23 @@ pub struct Frame {
     names: Vec<Arc<str>>,
     /// Where each message's kind stands, and where the last message ends.
     places: Vec<u32>,
+    /// What most messages have, read once.
+    heads: Vec<Head>,
     letter: Option<Letter>,
+}
+
+/// The head of a message, as far as every message has it.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    kind: Kind,
+    codec: Codec,
+    /// It has no optional field, so this is all of it.
+    is_plain: bool,
+    /// Place in the table, from 1.
+    name: u32,
+    version: u32,
+    /// Where the body begins.
+    body: u32,
 }
 
 struct Header {
@@ -61,11 +77,14 @@ impl Frame {
             lane: header.lane,
             first: header.first,
             names,
+            heads: Vec::with_capacity(places.len()),
             places,
             letter,
         };
+        let mut frame = frame;
         for index in 0..frame.count() {
-            frame.read(index)?;
+            let head = frame.check(index)?;
+            frame.heads.push(head);
         }
         Ok(frame)
     }
@@ -100,16 +119,45 @@ impl Frame {
         self.letter.as_ref()
     }
 
-    /// What a message is for, without reading the rest of it.
+    /// What a message is for.
     pub fn kind(&self, index: u32) -> Option<Kind> {
-        let place = *self.places.get(index as usize)? as usize;
-        Kind::from_bits(self.bytes.get(place)? & 0x0f)
+        Some(self.heads.get(index as usize)?.kind)
+    }
+
+    /// How a message's body is encoded.
+    pub fn codec(&self, index: u32) -> Option<Codec> {
+        Some(self.heads.get(index as usize)?.codec)
+    }
+
+    /// The body of a message; `None` past the end.
+    pub fn body(&self, index: u32) -> Option<&[u8]> {
+        let head = self.heads.get(index as usize)?;
+        self.bytes.get(head.body as usize..self.extent(index)?.1)
+    }
+
+    /// Whether a message has fields that most do not have: those for which it must be read anew.
+    pub(crate) fn is_plain(&self, index: u32) -> bool {
+        self.heads.get(index as usize).is_some_and(|head| head.is_plain)
+    }
+
+    /// The wire name of a message, to keep.
+    pub(crate) fn shared_name(&self, index: u32) -> Option<&Arc<str>> {
+        let head = self.heads.get(index as usize)?;
+        self.names.get((head.name as usize).checked_sub(1)?)
     }
 
     /// The message with this index and its body; `None` past the end.
     pub fn message(&self, index: u32) -> Option<(Message<'_>, Bytes)> {
-        let read = self.read(index).ok()?;
-        Some((read.message, read.body))
+        let head = self.heads.get(index as usize)?;
+        let (start, end) = self.extent(index)?;
+        if !head.is_plain {
+            let read = self.read(start, end).ok()?;
+            return Some((read.message, read.body));
+        }
+        let mut message = Message::new(head.kind, head.codec);
+        message.name = name(u64::from(head.name), &self.names).ok()?;
+        message.version = head.version;
+        Some((message, self.bytes.slice(head.body as usize..end)))
     }
 
     /// A name or topic of one of its messages, to keep.
@@ -117,19 +165,55 @@ impl Frame {
         self.names.iter().find(|known| &***known == name).cloned()
     }
 
-    fn read(&self, index: u32) -> Result<Read<'_>, FrameError> {
+    /// Where a message's kind stands and where its body ends.
+    fn extent(&self, index: u32) -> Option<(usize, usize)> {
         let index = index as usize;
-        let (Some(&start), Some(&next)) = (self.places.get(index), self.places.get(index + 1))
-        else {
-            return Err(FrameError::Truncated);
-        };
+        let (start, next) = (*self.places.get(index)?, *self.places.get(index + 1)?);
         // The next message's kind stands after the four bytes of its length; see `places`.
-        let (start, end) = (start as usize, (next as usize).saturating_sub(4));
+        Some((start as usize, (next as usize).saturating_sub(4)))
+    }
+
+    fn read(&self, start: usize, end: usize) -> Result<Read<'_>, FrameError> {
         let slice = self.bytes.get(..end).ok_or(FrameError::Truncated)?;
         let mut reader = Reader::new(slice, start);
         let message = head(&mut reader, &self.names)?;
         Ok(Read { message, body: self.bytes.slice(reader.at()..end) })
     }
+
+    /// Reads a message once, so that it can be read later.
+    fn check(&self, index: u32) -> Result<Head, FrameError> {
+        let (start, end) = self.extent(index).ok_or(FrameError::Truncated)?;
+        let slice = self.bytes.get(..end).ok_or(FrameError::Truncated)?;
+        let has = *slice.get(start + 1).ok_or(FrameError::Truncated)?;
+        let mut reader = Reader::new(slice, start);
+        if has == 0
+            && let Some(head) = plain_head(&mut reader, &self.names)?
+        {
+            return Ok(head);
+        }
+        let mut reader = Reader::new(slice, start);
+        let Message { kind, codec, name, version, .. } = head(&mut reader, &self.names)?;
+        let place = |name: &str| self.names.iter().position(|known| **known == *name);
+        let name = name.and_then(place).map_or(0, |at| at as u32 + 1);
+        Ok(Head { kind, codec, is_plain: false, name, version, body: reader.at() as u32 })
+    }
+}
+
+/// The head of a tell without optional fields, which most messages are; nothing for others.
+fn plain_head(reader: &mut Reader<'_>, names: &[Arc<str>]) -> Result<Option<Head>, FrameError> {
+    let first = reader.u8()?;
+    let kind = Kind::from_bits(first & 0x0f).ok_or(FrameError::Kind(first & 0x0f))?;
+    if kind != Kind::Tell {
+        return Ok(None);
+    }
+    let codec = Codec::from_byte(first >> 4).ok_or(FrameError::Codec(first >> 4))?;
+    reader.u8()?;
+    let name = reader.varint_u32()?;
+    if name as usize > names.len() {
+        return Err(FrameError::Number);
+    }
+    let version = reader.varint_u32()?;
+    Ok(Some(Head { kind, codec, is_plain: true, name, version, body: reader.at() as u32 }))
 }
 
 fn header(bytes: &Bytes) -> Result<Header, FrameError> {

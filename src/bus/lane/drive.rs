@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 
 use super::{
-    Lane, Pending,
+    FLIGHTS_MAX, Lane, Pending,
     receipt::Promise,
     verdict::{Sent, Verdict, judge},
 };
@@ -17,9 +17,6 @@ use crate::{
     bus::{event::BusEvent, frame, stats::add},
     log::{Append, AppendRequest, LogError, StreamKind},
 };
-
-/// At most so many frames of a lane are on their way.
-const FLIGHTS_MAX: usize = 2;
 
 type Call = Pin<Box<dyn Future<Output = Result<Append, LogError>> + Send>>;
 

@@ -25,6 +25,7 @@ use tokio::{
 };
 
 pub use receipt::Receipt;
+pub(crate) use receipt::Stored;
 
 use self::{
     drive::Driver,
@@ -44,6 +45,8 @@ use crate::{
     log::{MessageLog, StreamKind, StreamName},
 };
 
+/// At most so many frames of a lane are on their way.
+const FLIGHTS_MAX: usize = 2;
 /// How far above its high water a lane takes what does not wait.
 const FORCED_FACTOR: usize = 8;
 
@@ -188,7 +191,8 @@ impl Lane {
             return Err(Refused::Full);
         }
         let placed = state.write(parcel, &self.context.waiters).map_err(Refused::Failed)?;
-        let due = state.flying == 0 || !state.ready.is_empty();
+        // What waits behind as many frames as may be on their way is taken when one has landed.
+        let due = state.flying == 0 || (state.flying < FLIGHTS_MAX && !state.ready.is_empty());
         drop(state);
         add(&self.context.counters.messages_queued, 1);
         if due {

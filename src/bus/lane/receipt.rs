@@ -1,9 +1,11 @@
 use std::{
     fmt,
+    pin::Pin,
     sync::{Arc, OnceLock},
+    task::{Context, Poll, Waker},
 };
 
-use tokio::sync::Notify;
+use parking_lot::Mutex;
 
 use crate::{
     bus::waiters::Waiters,
@@ -14,7 +16,15 @@ use crate::{
 #[derive(Debug, Default)]
 struct Fate {
     outcome: OnceLock<Result<(), Failure>>,
-    known: Notify,
+    /// Who waits for it; nobody any more once it is known.
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    wakers: Vec<Option<Waker>>,
+    /// Places that are free, so that one who waits again and again takes no more.
+    free: Vec<usize>,
 }
 
 /// Stands for a message that is in a lane; tells when the log has it.
@@ -32,14 +42,12 @@ impl Receipt {
     /// # Cancel safety
     /// Waiting again gives the same answer.
     pub async fn stored(&self) -> Result<(), Failure> {
-        loop {
-            let mut known = std::pin::pin!(self.0.known.notified());
-            known.as_mut().enable();
-            if let Some(outcome) = self.0.outcome.get() {
-                return outcome.clone();
-            }
-            known.await;
-        }
+        self.clone().into_stored().await
+    }
+
+    /// [`stored`](Self::stored), as a future that has its receipt with it: no allocation.
+    pub(crate) fn into_stored(self) -> Stored {
+        Stored { receipt: self, place: None }
     }
 
     /// The outcome, if it is known.
@@ -51,6 +59,63 @@ impl Receipt {
 impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Receipt").field(&self.0.outcome.get()).finish()
+    }
+}
+
+/// Waits until a message's frame is stored, or refused for good.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    receipt: Receipt,
+    /// Where its waker is.
+    place: Option<usize>,
+}
+
+impl Future for Stored {
+    type Output = Result<(), Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let fate = &*this.receipt.0;
+        if let Some(outcome) = fate.outcome.get() {
+            return Poll::Ready(outcome.clone());
+        }
+        let mut waiting = fate.waiting.lock();
+        // It is made known before the wakers are taken: what is not seen here will be woken.
+        if let Some(outcome) = fate.outcome.get() {
+            return Poll::Ready(outcome.clone());
+        }
+        let Waiting { wakers, free } = &mut *waiting;
+        match this.place.and_then(|place| wakers.get_mut(place)) {
+            Some(Some(waker)) => waker.clone_from(cx.waker()),
+            Some(none) => *none = Some(cx.waker().clone()),
+            None => {
+                let place = free.pop().unwrap_or(wakers.len());
+                let waker = Some(cx.waker().clone());
+                match wakers.get_mut(place) {
+                    Some(here) => *here = waker,
+                    None => wakers.push(waker),
+                }
+                this.place = Some(place);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        let Some(place) = self.place else { return };
+        let fate = &*self.receipt.0;
+        if fate.outcome.get().is_some() {
+            return;
+        }
+        let mut waiting = fate.waiting.lock();
+        if let Some(waker) = waiting.wakers.get_mut(place) {
+            let waker = waker.take();
+            waiting.free.push(place);
+            drop(waiting);
+            drop(waker);
+        }
     }
 }
 
@@ -96,7 +161,8 @@ impl Promise {
             }
         }
         if self.fate.outcome.set(outcome).is_ok() {
-            self.fate.known.notify_waiters();
+            let waiting = std::mem::take(&mut *self.fate.waiting.lock());
+            waiting.wakers.into_iter().flatten().for_each(Waker::wake);
         }
     }
 }
@@ -108,5 +174,39 @@ impl Drop for Promise {
             let what = "the bus (it was stopped)".to_owned();
             self.finish(Err(Failure::with_delivery(FailureKind::Unavailable { what }, delivery)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn all_who_wait_are_told_and_who_went_away_leaves_nothing() {
+        let promise = Promise::new(Arc::default());
+        let receipt = promise.receipt();
+        for _ in 0..100 {
+            assert!(receipt.stored().now_or_never().is_none());
+        }
+        assert_eq!(receipt.0.waiting.lock().wakers.len(), 1, "one place, again and again");
+        let waiting: Vec<_> = (0..9).map(|_| tokio::spawn(receipt.clone().into_stored())).collect();
+        tokio::task::yield_now().await;
+        promise.keep();
+        for one in waiting {
+            one.await.expect("it ran").expect("it is stored");
+        }
+        receipt.stored().await.expect("later too");
+    }
+
+    #[tokio::test]
+    async fn a_dropped_promise_says_what_is_known() {
+        let mut promise = Promise::new(Arc::default());
+        let receipt = promise.receipt();
+        promise.mark_sent();
+        drop(promise);
+        let failure = receipt.stored().await.expect_err("nobody knows");
+        assert_eq!(failure.delivery(), Delivery::Unknown);
     }
 }

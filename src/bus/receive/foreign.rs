@@ -10,7 +10,7 @@ use crate::{
     bus::core::Core,
     error::Failure,
     log::{Consumer, Entry, Recorded},
-    message::Conclusion,
+    message::{Conclusion, RemoteFrame},
 };
 
 /// The inbox of a process that is gone: what is in it is ended without being handled.
@@ -41,8 +41,9 @@ impl Foreign {
             return;
         }
         let Some(held) = self.source.open(entry, recorded, None, false).await else { return };
+        let remote = RemoteFrame::new(held.clone());
         for index in 0..held.frame.count() {
-            if let Some(message) = held.turn(index, Instant::now()) {
+            if let Some(message) = held.turn(&remote, index, Instant::now()) {
                 message.delivery.conclude(Conclusion::NotTaken(failure.clone()));
             }
         }

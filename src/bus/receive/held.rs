@@ -28,7 +28,7 @@ use crate::{
     },
     error::{Delivery, Failure, FailureKind},
     log::{Disposal, Done, EntryId, Mark, Recorded, Totals},
-    message::{Conclusion, DeliverySink, RemoteDelivery},
+    message::{Conclusion, Content, DeliverySink, RemoteDelivery, RemoteFrame},
 };
 
 /// An entry that was read and is not settled: it waits until each of its messages was concluded.
@@ -130,8 +130,13 @@ impl Held {
     }
 
     /// Looks at one message: gives it out if a handler is to have it; what is not for a handler is
-    /// done here.
-    pub(super) fn turn(&self, index: u32, now: Instant) -> Option<Incoming> {
+    /// done here. `remote` is this entry, as what is given out of it shares it.
+    pub(super) fn turn(
+        &self,
+        remote: &Arc<RemoteFrame>,
+        index: u32,
+        now: Instant,
+    ) -> Option<Incoming> {
         if self.before.contains(index) {
             return None;
         }
@@ -152,8 +157,7 @@ impl Held {
             }
             Kind::Tell | Kind::Ask | Kind::Publish => {}
         }
-        let name = message.name.and_then(|name| self.frame.shared(name));
-        let (Some(name), Some(me)) = (name, self.me.upgrade()) else {
+        let Some(name) = self.frame.shared_name(index).cloned() else {
             self.move_out(index, Next::Bury { reason: "it has no name".into() });
             return None;
         };
@@ -166,7 +170,7 @@ impl Held {
         if message.kind == Kind::Ask
             && let (Some(asker), Some(correlation)) = (message.reply_to, message.correlation)
         {
-            self.source.remember_ask(asker, correlation, &me, index);
+            self.source.remember_ask(asker, correlation, &self.me, index);
         }
         Some(Incoming {
             kind: message.kind,
@@ -183,7 +187,8 @@ impl Held {
             origin,
             trace: message.trace,
             chain: message.chain,
-            delivery: RemoteDelivery::new(me, index),
+            delivery: RemoteDelivery::new(remote.clone(), index),
+            place: None,
         })
     }
 
@@ -249,8 +254,8 @@ impl Held {
         let mut disposal = Disposal::Handled;
         match conclusion {
             Conclusion::Handled { reply: Some(body), .. } => {
-                let codec = self.frame.message(index).map(|(message, _)| message.codec);
-                self.reply(index, Kind::Reply, codec.unwrap_or_default(), body);
+                let codec = self.frame.codec(index).unwrap_or_default();
+                self.reply(index, Kind::Reply, codec, body);
             }
             Conclusion::Handled { reply: None, .. } => {
                 self.refuse(index, &FailureKind::Unanswered.into());
@@ -292,6 +297,21 @@ impl DeliverySink for Held {
         } else {
             self.conclude_tell(index, &conclusion);
         }
+    }
+
+    fn content(&self, index: u32) -> Option<Content<'_>> {
+        let codec = self.frame.codec(index)?.to_byte();
+        Some(Content { codec, body: self.frame.body(index)? })
+    }
+
+    fn deadline(&self, index: u32) -> Option<Instant> {
+        if self.frame.is_plain(index) {
+            return None;
+        }
+        let (message, _) = self.frame.message(index)?;
+        let origin = message.moved.map_or(self.id, |moved| moved.origin);
+        let deadline_ms = origin.ms.saturating_add(message.remaining_ms?);
+        Some(self.source.core.clock.instant(deadline_ms, Instant::now()))
     }
 
     fn is_cancelled(&self, index: u32) -> bool {

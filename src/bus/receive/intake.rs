@@ -12,7 +12,7 @@ use crate::{
     error::Failure,
     id::{ActorId, Incarnation},
     log::EntryId,
-    message::RemoteDelivery,
+    message::{Place, RemoteDelivery},
 };
 
 /// A message that came from another process.
@@ -48,6 +48,8 @@ pub struct Incoming {
     pub chain: Vec<Waiting>,
     /// The way back: whoever takes the message concludes it.
     pub delivery: RemoteDelivery,
+    /// Room that was granted to it, or will be.
+    pub(crate) place: Option<Place>,
 }
 
 /// What became of an offered message.

@@ -21,7 +21,7 @@ use crate::{
     bus::{frame::Frame, stats::add},
     error::{Failure, FailureKind},
     log::{Entry, EntryId, LogError, ReadGroupRequest, Recorded},
-    message::Conclusion,
+    message::{Conclusion, RemoteFrame},
 };
 
 /// At most so many entries are found by one listing.
@@ -217,8 +217,9 @@ impl Source {
     /// Hands the messages of an admitted entry on, those that are not done.
     async fn take_in<D: Deliver>(self: &Arc<Self>, entry: Entry, recorded: Recorded, deliver: &D) {
         let Some(held) = self.open(entry, recorded, None, D::BUDGETED).await else { return };
+        let remote = RemoteFrame::new(held.clone());
         for index in 0..held.frame.count() {
-            if let Some(message) = held.turn(index, Instant::now()) {
+            if let Some(message) = held.turn(&remote, index, Instant::now()) {
                 deliver.deliver(self, message).await;
             }
         }

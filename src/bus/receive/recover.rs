@@ -16,6 +16,7 @@ use crate::{
     bus::{event::BusEvent, stats::add},
     id::Incarnation,
     log::{Attempt, Claim, ClaimRequest, ClaimedEntry, Entry, LogError, Recorded},
+    message::RemoteFrame,
 };
 
 /// How often it is looked at what others left behind, on average.
@@ -186,13 +187,14 @@ impl Source {
     ) {
         let tried = recorded.attempt;
         let Some(held) = self.open(entry, recorded, Some(right), D::BUDGETED).await else { return };
+        let remote = RemoteFrame::new(held.clone());
         for index in 0..held.frame.count() {
             if held.before.contains(index) {
                 continue;
             }
             match self.begin_alone(&held, index, tried).await {
                 Begun::Yes => {
-                    if let Some(message) = held.turn(index, Instant::now()) {
+                    if let Some(message) = held.turn(&remote, index, Instant::now()) {
                         deliver.deliver(self, message).await;
                     }
                 }

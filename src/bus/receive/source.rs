@@ -250,10 +250,10 @@ impl Source {
         &self,
         asker: Incarnation,
         correlation: u64,
-        held: &Arc<Held>,
+        held: &Weak<Held>,
         index: u32,
     ) {
-        self.asks.lock().insert((asker, correlation), (Arc::downgrade(held), index));
+        self.asks.lock().insert((asker, correlation), (held.clone(), index));
     }
 
     pub(super) fn forget_ask(&self, frame: &Frame, index: u32) {

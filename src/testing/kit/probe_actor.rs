@@ -13,10 +13,9 @@ use tokio::sync::Notify;
 use super::Received;
 use crate::{
     actor::{
-        Actor, ActorOptions, BoxedEnvelope, Ctx, Handler, HandlerRow, Handlers, RemoteEnvelope,
-        Reply, WireFns,
+        Actor, ActorOptions, BoxedEnvelope, Ctx, Handler, HandlerRow, Handlers, Reply, WireFns,
     },
-    message::{Envelope, Message, ReplyTo},
+    message::{Envelope, Message, RemoteDelivery, ReplyTo},
 };
 
 /// Messages that a probe may hold before the test is told that it looks at none of them.
@@ -89,7 +88,7 @@ impl<M: Message> fmt::Debug for ProbeActor<M> {
 pub enum ProbeInbox<M: Message> {
     Message(Envelope<M>),
     Boxed(Box<dyn BoxedEnvelope<ProbeActor<M>>>),
-    Remote(Box<RemoteEnvelope<Self>>),
+    Remote(RemoteDelivery),
 }
 
 impl<M: Message> fmt::Debug for ProbeInbox<M> {
@@ -114,8 +113,8 @@ impl<M: Message> Handlers for ProbeActor<M> {
                 }
                 None
             }
-            ProbeInbox::Remote(envelope) => {
-                let inbox = ctx.receive(envelope);
+            ProbeInbox::Remote(delivery) => {
+                let inbox = ctx.receive(delivery)?;
                 self.__step(inbox, ctx)
             }
             boxed @ ProbeInbox::Boxed(_) => Some(boxed),
@@ -132,8 +131,8 @@ impl<M: Message> Handlers for ProbeActor<M> {
         ProbeInbox::Boxed(envelope)
     }
 
-    fn __remote(envelope: Box<RemoteEnvelope<ProbeInbox<M>>>) -> ProbeInbox<M> {
-        ProbeInbox::Remote(envelope)
+    fn __remote(delivery: RemoteDelivery) -> ProbeInbox<M> {
+        ProbeInbox::Remote(delivery)
     }
 
     fn __tick(_: u64) -> ProbeInbox<M> {
