@@ -19,7 +19,7 @@ use crate::{
     address::Addr,
     error::{Delivery, Failure, FailureKind},
     id::ActorId,
-    message::{Conclusion, Envelope, Message, RemoteDelivery},
+    message::{Conclusion, Envelope, HandledRun, Message, RemoteDelivery},
 };
 
 /// What a handler knows of the actor that it belongs to.
@@ -27,13 +27,15 @@ pub struct Ctx<A: Handlers> {
     shared: Arc<Shared<A::Inbox>>,
     /// The way back of the message in hand, when it came from another process.
     received: Option<RemoteDelivery>,
+    /// What was handled of messages from other processes and is not concluded yet.
+    handled: HandledRun,
     pub(super) ticks: Option<Box<Ticks>>,
     beside: Option<Rc<Beside<A::Inbox>>>,
 }
 
 impl<A: Handlers> Ctx<A> {
     pub(super) fn new(shared: Arc<Shared<A::Inbox>>, beside: Option<Rc<Beside<A::Inbox>>>) -> Self {
-        Self { shared, received: None, ticks: None, beside }
+        Self { shared, received: None, handled: HandledRun::default(), ticks: None, beside }
     }
 
     /// The actor's own address.
@@ -86,6 +88,26 @@ impl<A: Handlers> Ctx<A> {
             false => None,
         };
         Some(Received { delivery, side })
+    }
+
+    /// Concludes the message in hand, if it came from another process.
+    #[inline]
+    pub(super) fn conclude_received<M: Message>(&mut self, outcome: &M::Outcome) {
+        let Some(delivery) = self.received.take() else { return };
+        if delivery.wants_reply() || M::is_failure(outcome) {
+            self.received = Some(delivery);
+            if let Some(received) = self.take_received() {
+                received.handled::<M>(outcome);
+            }
+        } else {
+            self.handled.add(delivery);
+        }
+    }
+
+    /// Concludes what was handled: before anything is awaited, and at the end of a turn.
+    #[inline]
+    pub(super) fn flush_handled(&mut self) {
+        self.handled.flush();
     }
 
     /// Drops the way back of the message in hand, if it came from another process.

@@ -156,12 +156,14 @@ impl<I: Send + 'static> InHand<'_, I> {
             };
             let began = self.turn.count_one(clock);
             if let Some(inbox) = actor.__step(inbox, ctx) {
+                ctx.flush_handled();
                 self.turn.timed_from = began;
                 return Poll::Ready(Next::Handle(inbox));
             }
             self.turn.look_at_clock(shared, clock, began);
         }
         self.count_handled();
+        ctx.flush_handled();
         // Whoever looks while others have their turn sees nothing in hand.
         shared.core.take_in_hand(0);
         self.turn.begin();
@@ -179,6 +181,7 @@ impl<I: Send + 'static> InHand<'_, I> {
         cx: &mut Context<'_>,
     ) -> Poll<Next<I>> {
         self.count_handled();
+        ctx.flush_handled();
         self.shared.core.take_in_hand(0);
         if phase == Phase::Drain {
             return Poll::Ready(Next::End);

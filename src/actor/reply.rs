@@ -26,11 +26,7 @@ impl<M: Message> Replying<M> {
         std::mem::forget(self);
         match asker {
             Some(asker) => crate::message::send(Some(asker), Ok(outcome)),
-            None => {
-                if let Some(received) = ctx.take_received() {
-                    received.handled::<M>(&outcome);
-                }
-            }
+            None => ctx.conclude_received::<M>(&outcome),
         }
     }
 

@@ -45,7 +45,7 @@ pub use membership::{Members, Membership};
 pub use outbox::Destination;
 pub use outgoing::{Body, EncodeBody, Outgoing};
 pub use process::{Bus, BusOptions, Subscriber};
-pub use receive::{Consumption, Incoming, Intake, Offered};
+pub use receive::{Consumption, Incoming, Intake, Offered, Run};
 pub use send::DelayedId;
 pub use stats::BusStats;
 pub use waiters::ReplyBytes;

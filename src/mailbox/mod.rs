@@ -159,6 +159,32 @@ impl<T> Mailbox<T> {
         Ok(Pushed { wake, displaced })
     }
 
+    /// Puts in the first of a run of messages, as many as there is room for without displacing any, in one
+    /// critical section. How many, and whether the owner has to be woken.
+    pub(crate) fn push_run(
+        &self,
+        count: u32,
+        size: impl Fn(u32) -> usize,
+        now: impl Fn() -> u64,
+        mut make: impl FnMut(u32) -> T,
+    ) -> Result<(u32, bool), Refusal> {
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return Err(Refusal::Closed);
+        }
+        let in_hand = self.in_hand.count();
+        let (mut taken, mut wake) = (0, false);
+        while taken < count {
+            let size = size(taken);
+            if !queue.admits(in_hand, size) {
+                break;
+            }
+            wake |= queue.push(size, &now, make(taken));
+            taken += 1;
+        }
+        Ok((taken, wake))
+    }
+
     /// Refuses whatever comes from now on and sends those who wait away with their messages. What
     /// is queued stays. True when this call closed it.
     pub(crate) fn close(&self) -> bool {

@@ -33,6 +33,12 @@ pub enum Conclusion {
 pub trait DeliverySink: Send + Sync + 'static {
     /// Called exactly once for each message, from any thread; it must not block.
     fn conclude(&self, index: u32, conclusion: Conclusion);
+    /// Concludes so many messages from this one on as handled, without replies and without failures.
+    fn conclude_handled(&self, first: u32, count: u32) {
+        for index in first..first.saturating_add(count) {
+            self.conclude(index, Conclusion::Handled { reply: None, failure: false });
+        }
+    }
     /// Whether the sender took the message back. Cheap: it is asked before each handling.
     fn is_cancelled(&self, index: u32) -> bool;
     /// Whether the sender waits for the outcome.
@@ -133,6 +139,46 @@ impl RemoteDelivery {
     /// Whether the sender waits for the outcome.
     pub fn wants_reply(&self) -> bool {
         self.sink().is_some_and(|sink| sink.wants_reply(self.index))
+    }
+}
+
+/// Messages of one frame that were handled one after the other, to be concluded together: at the latest
+/// when this is dropped.
+#[derive(Default)]
+pub(crate) struct HandledRun {
+    frame: Option<Arc<RemoteFrame>>,
+    first: u32,
+    count: u32,
+}
+
+impl HandledRun {
+    /// Adds a message. Those of before are concluded if it does not go with them.
+    #[inline]
+    pub(crate) fn add(&mut self, mut delivery: RemoteDelivery) {
+        let Some(frame) = delivery.frame.take() else { return };
+        let follows = delivery.index == self.first.wrapping_add(self.count);
+        match &self.frame {
+            Some(known) if follows && Arc::ptr_eq(known, &frame) => self.count += 1,
+            _ => {
+                self.flush();
+                (self.first, self.count) = (delivery.index, 1);
+                self.frame = Some(frame);
+            }
+        }
+    }
+
+    /// Concludes what was added.
+    #[inline]
+    pub(crate) fn flush(&mut self) {
+        if let Some(frame) = self.frame.take() {
+            frame.0.conclude_handled(self.first, self.count);
+        }
+    }
+}
+
+impl Drop for HandledRun {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 

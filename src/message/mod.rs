@@ -7,8 +7,8 @@ mod envelope;
 mod show;
 mod traits;
 
-pub(crate) use delivery::Place;
 pub use delivery::{Conclusion, Content, DeliverySink, RemoteDelivery, RemoteFrame};
+pub(crate) use delivery::{HandledRun, Place};
 #[doc(hidden)]
 pub use envelope::{Envelope, NoReply, ReplyTo};
 pub(crate) use envelope::{displace, send};

@@ -17,7 +17,7 @@ use crate::{
     actor::{Access, EncodesOutcomes, HandlerRow, Handlers, RemoteSide, Shared},
     address::{Addr, CodecContext, with_context},
     bus::{
-        Incoming, Intake, Offered,
+        Incoming, Intake, Offered, Run,
         codec::{Codec, CodecError},
     },
     directory::MessageEntry,
@@ -32,6 +32,8 @@ pub(crate) trait LocalActor: Send + Sync {
     fn id(&self) -> ActorId;
     /// Takes a received message, or gives it back.
     fn offer(&self, message: Incoming) -> Offered;
+    /// Takes the first of a run of messages, as many as it has room for.
+    fn offer_run(&self, run: &Run<'_>) -> u32;
     /// The actor as a `Box<dyn LocalAsk<M>>` of the message with this type, behind `Any`.
     fn asker(&self, message: TypeId) -> Option<Box<dyn Any + Send + Sync>>;
     /// Its `Addr`, behind `Any`.
@@ -253,6 +255,26 @@ impl<A: Handlers> LocalActor for LocalActorOf<A> {
         }
     }
 
+    fn offer_run(&self, run: &Run<'_>) -> u32 {
+        // What is refused is refused one by one, with its reason.
+        let Ok(row) = self.table.row(self.shared.name(), run.name(), run.version()) else {
+            return 0;
+        };
+        let make = |nth| {
+            let mut delivery = run.delivery(nth);
+            delivery.set_row(row);
+            A::__remote(delivery)
+        };
+        let (size, now) = (|nth| run.size_bytes(nth), || self.shared.now());
+        match self.shared.mailbox.push_run(run.count(), size, now, make) {
+            Ok((taken, wake)) => {
+                self.shared.wake_if(wake);
+                taken
+            }
+            Err(_) => 0,
+        }
+    }
+
     fn asker(&self, message: TypeId) -> Option<Box<dyn Any + Send + Sync>> {
         let row = self.table.rows.iter().find(|row| row.type_id == message)?;
         Some(row.asker(&self.addr))
@@ -298,6 +320,11 @@ impl<I: Send + 'static> Drop for Room<I> {
     }
 }
 
+/// How many messages of one frame an instance takes at once: enough that it pays, and not so many that
+/// its mailbox is locked for long.
+const RUN_PART_MIN: u32 = 8;
+const RUN_PART_MAX: u32 = 128;
+
 /// The instances of one service in this process: whoever has room takes the next message.
 #[derive(Default)]
 pub(crate) struct LocalService {
@@ -318,6 +345,26 @@ impl LocalService {
 }
 
 impl Intake for LocalService {
+    fn offer_run(&self, run: &Run<'_>) -> u32 {
+        let actors = self.actors.load();
+        let Ok(count) = u32::try_from(actors.len()) else { return 0 };
+        if count == 0 {
+            return 0;
+        }
+        // To each its part, so that one does not get what another would handle meanwhile.
+        let part = run.count().div_ceil(count).clamp(RUN_PART_MIN, RUN_PART_MAX);
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut taken = 0;
+        for nth in 0..actors.len() {
+            if taken == run.count() {
+                break;
+            }
+            let actor = &actors[first.wrapping_add(nth) % actors.len()];
+            taken += actor.offer_run(&run.part(taken, part));
+        }
+        taken
+    }
+
     fn offer(&self, message: Incoming) -> Offered {
         let actors = self.actors.load();
         let first = self.next.fetch_add(1, Ordering::Relaxed);

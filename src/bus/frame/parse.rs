@@ -140,6 +140,24 @@ impl Frame {
         self.heads.get(index as usize).is_some_and(|head| head.is_plain)
     }
 
+    /// How many messages from this one on are plain tells with its name and version; none where it is
+    /// something else.
+    pub(crate) fn run_from(&self, index: u32) -> u32 {
+        let rest = self.heads.get(index as usize..).unwrap_or_default();
+        let Some(first) = rest.first().filter(|head| head.is_plain && head.name != 0) else {
+            return 0;
+        };
+        let alike = |head: &&Head| {
+            head.is_plain && head.name == first.name && head.version == first.version
+        };
+        rest.iter().take_while(alike).count() as u32
+    }
+
+    /// The version of a message.
+    pub(crate) fn version(&self, index: u32) -> Option<u32> {
+        Some(self.heads.get(index as usize)?.version)
+    }
+
     /// The wire name of a message, to keep.
     pub(crate) fn shared_name(&self, index: u32) -> Option<&Arc<str>> {
         let head = self.heads.get(index as usize)?;

@@ -129,6 +129,12 @@ impl Held {
         (alone.unwrap_or(base), origin)
     }
 
+    /// How many messages from this one on are plain tells to the service of one name and version, none
+    /// of them done: they can be given out as one run.
+    pub(super) fn run_from(&self, index: u32) -> u32 {
+        if self.before.0.is_empty() && !self.is_suspect() { self.frame.run_from(index) } else { 0 }
+    }
+
     /// Looks at one message: gives it out if a handler is to have it; what is not for a handler is
     /// done here. `remote` is this entry, as what is given out of it shares it.
     pub(super) fn turn(
@@ -296,6 +302,28 @@ impl DeliverySink for Held {
             self.conclude_ask(index, conclusion);
         } else {
             self.conclude_tell(index, &conclusion);
+        }
+    }
+
+    fn conclude_handled(&self, first: u32, count: u32) {
+        if self.source.core.is_ended() {
+            return;
+        }
+        if self.is_suspect() || self.frame.kind(first) == Some(Kind::Ask) {
+            for index in first..first.saturating_add(count) {
+                self.finish(index, Disposal::Handled);
+            }
+            return;
+        }
+        add(&self.source.core.counters.handled, u64::from(count));
+        let was_last = {
+            let mut account = self.account.lock();
+            // The last one decides: it is over when that is done, or not at all.
+            (first..first.saturating_add(count))
+                .fold(false, |_, index| account.finish(index, Disposal::Handled))
+        };
+        if was_last {
+            self.end();
         }
     }
 

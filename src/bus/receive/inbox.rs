@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use super::{
-    intake::{Incoming, Intake, Offered},
+    intake::{Incoming, Intake, Offered, Run},
     reader::{Deliver, leaving, offer, overdue},
     source::Source,
 };
@@ -43,6 +43,11 @@ impl Deliver for BySideQueue {
     // Its process is the only one that ever reads it.
     const EMPTIES: bool = true;
     const BUDGETED: bool = false;
+
+    fn deliver_run(&self, _: &Run<'_>) -> u32 {
+        // What comes here is for one actor each, and may have to wait beside it.
+        0
+    }
 
     async fn deliver(&self, source: &Arc<Source>, message: Incoming) {
         if source.is_stopping() {

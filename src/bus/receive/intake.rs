@@ -7,12 +7,12 @@ use tokio::time::Instant;
 use crate::{
     bus::{
         codec::Codec,
-        frame::{Kind, Trace, Waiting},
+        frame::{Frame, Kind, Trace, Waiting},
     },
     error::Failure,
     id::{ActorId, Incarnation},
     log::EntryId,
-    message::{Place, RemoteDelivery},
+    message::{Place, RemoteDelivery, RemoteFrame},
 };
 
 /// A message that came from another process.
@@ -83,6 +83,50 @@ impl fmt::Debug for Offered {
     }
 }
 
+/// Messages of one frame that differ in nothing but their bodies: tells to a service.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    pub(super) remote: &'a Arc<RemoteFrame>,
+    pub(super) frame: &'a Frame,
+    pub(super) first: u32,
+    pub(super) count: u32,
+}
+
+impl Run<'_> {
+    /// Their wire name.
+    pub fn name(&self) -> &str {
+        self.frame.shared_name(self.first).map_or("", |name| name)
+    }
+
+    /// The version of their form.
+    pub fn version(&self) -> u32 {
+        self.frame.version(self.first).unwrap_or_default()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// How large the body of one of them is in bytes.
+    pub fn size_bytes(&self, nth: u32) -> usize {
+        self.frame.body(self.first.saturating_add(nth)).map_or(0, <[u8]>::len)
+    }
+
+    /// The way back of one of them. Whoever makes it has taken that message.
+    pub fn delivery(&self, nth: u32) -> RemoteDelivery {
+        RemoteDelivery::new(self.remote.clone(), self.first.saturating_add(nth))
+    }
+
+    /// Those from this one on, at most so many.
+    #[must_use]
+    pub fn part(&self, from: u32, count: u32) -> Self {
+        let from = from.min(self.count);
+        let count = count.min(self.count - from);
+        Self { first: self.first.saturating_add(from), count, ..*self }
+    }
+}
+
 /// Where received messages go.
 ///
 /// # Contract
@@ -91,4 +135,10 @@ impl fmt::Debug for Offered {
 pub trait Intake: Send + Sync + 'static {
     /// Takes the message, or gives it back.
     fn offer(&self, message: Incoming) -> Offered;
+
+    /// Takes the first of a run, as many as there is room for at once, and says how many. Those that are
+    /// not taken are offered one by one.
+    fn offer_run(&self, _run: &Run<'_>) -> u32 {
+        0
+    }
 }

@@ -22,7 +22,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::select;
 
-pub use intake::{Incoming, Intake, Offered};
+pub use intake::{Incoming, Intake, Offered, Run};
 
 use super::core::Core;
 

@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{
     held::Held,
-    intake::{Incoming, Intake, Offered},
+    intake::{Incoming, Intake, Offered, Run},
     recover::recover_all,
     source::Source,
 };
@@ -37,6 +37,8 @@ pub(super) trait Deliver: Send + Sync + 'static {
     const BUDGETED: bool;
     /// Hands one message on, or waits until it can be.
     fn deliver(&self, source: &Arc<Source>, message: Incoming) -> impl Future<Output = ()> + Send;
+    /// Hands on as many of a run as there is room for at once.
+    fn deliver_run(&self, run: &Run<'_>) -> u32;
 }
 
 /// Credits: one frame at a time, and the next message of it only when there is room for it. So at
@@ -47,6 +49,10 @@ impl Deliver for ByCredit {
     const ENTRIES_MAX: usize = 1;
     const EMPTIES: bool = false;
     const BUDGETED: bool = true;
+
+    fn deliver_run(&self, run: &Run<'_>) -> u32 {
+        offer_run(&*self.0, run)
+    }
 
     async fn deliver(&self, source: &Arc<Source>, mut message: Incoming) {
         loop {
@@ -70,6 +76,12 @@ impl Deliver for ByCredit {
             }
         }
     }
+}
+
+/// Offers a run. When the intake panics it has taken none, as far as it said.
+fn offer_run(intake: &dyn Intake, run: &Run<'_>) -> u32 {
+    let taken = catch_unwind(AssertUnwindSafe(|| intake.offer_run(run)));
+    taken.map_or(0, |taken| taken.min(run.count()))
 }
 
 /// Offers a message. When the intake panics (as a user's `Deserialize` may), the reader lives: the
@@ -218,9 +230,18 @@ impl Source {
     async fn take_in<D: Deliver>(self: &Arc<Self>, entry: Entry, recorded: Recorded, deliver: &D) {
         let Some(held) = self.open(entry, recorded, None, D::BUDGETED).await else { return };
         let remote = RemoteFrame::new(held.clone());
-        for index in 0..held.frame.count() {
-            if let Some(message) = held.turn(&remote, index, Instant::now()) {
-                deliver.deliver(self, message).await;
+        let mut index = 0;
+        while index < held.frame.count() {
+            let count = if self.is_stopping() { 0 } else { held.run_from(index) };
+            let run = Run { remote: &remote, frame: &held.frame, first: index, count };
+            let taken = if count > 0 { deliver.deliver_run(&run) } else { 0 };
+            add(&self.core.counters.messages_received, u64::from(taken));
+            index += taken;
+            if taken == 0 {
+                if let Some(message) = held.turn(&remote, index, Instant::now()) {
+                    deliver.deliver(self, message).await;
+                }
+                index += 1;
             }
         }
     }
