@@ -82,6 +82,8 @@ pub struct ReadBatch {
 ///   [`Append::Gap`] with the last sequence.
 /// - MUST `lanes_are_independent`.
 /// - MUST `append_to_an_absent_stream_that_must_exist_is_gone`, without making it.
+/// - MUST `replies_are_stored_without_lanes`: what goes to a stream of replies that must exist is stored
+///   whatever its sequence is, and again when it is sent again.
 /// - MUST `append_over_the_backlog_is_full`: with `backlog_max`, when held and delayed messages
 ///   together would exceed it; a duplicate is a duplicate all the same.
 /// - MUST `a_forgotten_lane_does_not_start_again`: for a day after `forget_producer` a frame of a

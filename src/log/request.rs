@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{EntryId, StreamName};
+use super::{EntryId, StreamKind, StreamName};
 use crate::id::Incarnation;
 
 /// A frame to append.
@@ -25,6 +25,14 @@ pub struct AppendRequest {
     /// Refuse (with [`Append::Full`](super::Append::Full)) above so many held and delayed messages.
     /// A stream whose messages are not counted ignores it.
     pub backlog_max: Option<u64>,
+}
+
+impl AppendRequest {
+    /// Whether its lane is not looked at: replies are known by their correlation, and whoever waits
+    /// takes one of them.
+    pub fn is_without_lane(&self) -> bool {
+        self.must_exist && self.stream.kind() == StreamKind::Replies
+    }
 }
 
 /// A consumer of a group.

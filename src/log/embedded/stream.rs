@@ -88,6 +88,11 @@ impl Stream {
 
     pub(super) fn append(&mut self, request: &AppendRequest, now: Now) -> Append {
         match self.admit(request, now) {
+            Ok(_) | Err(Append::Duplicate { .. } | Append::Gap { .. })
+                if request.is_without_lane() =>
+            {
+                Append::Stored(self.store(request.frame.clone(), request.count, now.ms))
+            }
             Err(answer) => answer,
             Ok(last) => {
                 self.count_in(request, last);

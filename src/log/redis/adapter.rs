@@ -37,6 +37,13 @@ const SCAN: usize = 1000;
 impl MessageLog for RedisLog {
     async fn append(&self, request: AppendRequest) -> Result<Append, LogError> {
         check_append(&request)?;
+        if request.is_without_lane() {
+            // A third of the script's time, and replies are half of an ask's.
+            let call = Call::new("append to", "XADD").on(&request.stream);
+            let call = call.arg(keys::live(&request.stream)).arg("NOMKSTREAM").arg("*");
+            let call = call.arg("n").arg(request.count).arg("b").arg(&request.frame[..]);
+            return parse::stored(self.write(call).await?);
+        }
         let call = of_lane("append to", Name::Append, &request, []);
         parse::append(self.write(call).await?)?.ok_or_else(|| strange("an append"))
     }

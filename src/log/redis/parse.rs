@@ -71,6 +71,14 @@ fn frame(fields: Vec<Value>) -> Bytes {
 }
 
 /// The answer to an append: `None` when its id is taken.
+/// The answer of a plain append to a stream that must exist.
+pub(super) fn stored(answer: Value) -> Result<Append, LogError> {
+    match answer {
+        Value::Nil => Ok(Append::Gone),
+        id => entry_id(id).map(Append::Stored),
+    }
+}
+
 pub(super) fn append(answer: Value) -> Result<Option<Append>, LogError> {
     let mut parts = array(answer, "an append")?.into_iter();
     let mut part = || parts.next().ok_or_else(|| strange("an append"));

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{
     Case, GraceState, LogFactory, Setup, case, ensure, ensure_eq,
     stage::{Stage, Verdict, bytes, consumer, end, frame, frames, handled, mark, owner},
@@ -17,6 +19,7 @@ pub(super) const CASES: &[Case] = &[
     case!(append_with_a_gap_stores_nothing),
     case!(lanes_are_independent),
     case!(append_to_an_absent_stream_that_must_exist_is_gone),
+    case!(replies_are_stored_without_lanes),
     case!(append_over_the_backlog_is_full),
     case!(a_forgotten_lane_does_not_start_again),
     case!(what_is_over_the_bounds_is_refused),
@@ -112,6 +115,26 @@ async fn append_to_an_absent_stream_that_must_exist_is_gone(factory: &dyn LogFac
     ensure_eq!(stage.log.info(&replies).await?, None, "the stream that was not made");
     stage.log.open(&replies, None).await?;
     stage.put_as(request).await?;
+    Ok(())
+}
+
+async fn replies_are_stored_without_lanes(factory: &dyn LogFactory) -> Verdict {
+    let stage = Stage::over(factory).await?;
+    let stream = stage.replies("node");
+    stage.log.open(&stream, None).await?;
+    let to_them = |first| AppendRequest { must_exist: true, ..frame(&stream, first, 1) };
+    let mut ids = Vec::new();
+    for first in [7, 1, 7, 7] {
+        ids.push(stage.put_as(to_them(first)).await?);
+    }
+    ensure!(ids.is_sorted_by(|one, next| one < next), "the ids do not grow: {ids:?}");
+    let batches =
+        stage.log.read_from(&[(stream.clone(), EntryId::MIN)], "r", 9, Duration::ZERO).await?;
+    let entries: Vec<_> = batches.into_iter().flat_map(|batch| batch.entries).collect();
+    let expected: Vec<_> = [7, 1, 7, 7].map(|first| frame(&stream, first, 1).frame).into();
+    ensure_eq!(frames(&entries), expected, "the frames");
+    stage.log.delete(&stream).await?;
+    ensure_eq!(stage.log.append(to_them(1)).await?, Append::Gone, "after the end");
     Ok(())
 }
 

@@ -248,6 +248,7 @@ macro_rules! __log_suite {
             append_with_a_gap_stores_nothing
             lanes_are_independent
             append_to_an_absent_stream_that_must_exist_is_gone
+            replies_are_stored_without_lanes
             append_over_the_backlog_is_full
             a_forgotten_lane_does_not_start_again
             what_is_over_the_bounds_is_refused

@@ -27,7 +27,8 @@ faults! {
     NoDuplicateCheck => append_with_a_duplicate_stores_nothing;
     OverlapIsDuplicate => append_with_a_gap_stores_nothing;
     LanesAreOne => lanes_are_independent;
-    MustExistIsIgnored => append_to_an_absent_stream_that_must_exist_is_gone;
+    MustExistIsIgnored =>
+        append_to_an_absent_stream_that_must_exist_is_gone, replies_are_stored_without_lanes;
     BacklogIsIgnored => append_over_the_backlog_is_full;
     NoTombstone => a_forgotten_lane_does_not_start_again;
     EmptyFramesAreTaken => what_is_over_the_bounds_is_refused;
