@@ -44,6 +44,22 @@ fn only_the_first_message_after_parking_wakes() {
 }
 
 #[test]
+fn a_run_goes_in_as_far_as_there_is_room_and_wakes_once() {
+    let mailbox = mailbox(5, Overflow::Wait);
+    let mut receiver = Receiver::new();
+    assert!(!receiver.refill(&mailbox));
+    let run = |count| mailbox.push_run(count, |_| 4, || 0, |nth| nth);
+    assert_eq!(run(3), Ok((3, true)));
+    assert_eq!(run(9), Ok((2, false)));
+    assert_eq!(run(9), Ok((0, false)), "it is full");
+    assert!(receiver.refill(&mailbox));
+    let taken: Vec<_> = std::iter::from_fn(|| receiver.pop(&mailbox)).collect();
+    assert_eq!(taken, [0, 1, 2, 0, 1]);
+    mailbox.close();
+    assert_eq!(run(1), Err(Refusal::Closed));
+}
+
+#[test]
 fn the_capacity_holds_for_queue_and_batch_together() {
     let mailbox = mailbox(2, Overflow::Reject);
     let mut receiver = Receiver::new();

@@ -22,6 +22,7 @@ mod outage;
 mod panics;
 mod pools;
 mod recovery;
+mod runs;
 mod slow_handlers;
 mod support;
 mod tasks;
