@@ -10,7 +10,7 @@ pub enum BusEvent {
     AcknowledgedLoss {
         /// The stream.
         stream: StreamName,
-        /// How many.
+        /// At most how many: of a stream that was deleted nobody knows what had been handled before.
         messages: u64,
     },
     /// An entry could not be decoded; it went whole to the dead letters.

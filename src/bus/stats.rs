@@ -32,7 +32,7 @@ counters! {
     frames_duplicate,
     /// Frames that the log refused for good; their messages were handed back.
     frames_refused,
-    /// Messages that the log had acknowledged and lost.
+    /// Messages that the log had acknowledged and lost, at most.
     messages_lost,
     /// Times a lane went on under a new number.
     lanes_renewed,

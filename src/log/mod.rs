@@ -87,7 +87,7 @@ pub struct ReadBatch {
 /// - MUST `append_over_the_backlog_is_full`: with `backlog_max`, when held and delayed messages
 ///   together would exceed it; a duplicate is a duplicate all the same.
 /// - MUST `a_forgotten_lane_does_not_start_again`: for a day after `forget_producer` a frame of a
-///   lane that the producer had used, the first one too, is [`Append::Gap`] with 0, never stored.
+///   lane that the producer had used, the first one too, is [`Append::Forgotten`], never stored.
 ///   A lane that it had not used starts as any other.
 /// - MUST `what_is_over_the_bounds_is_refused`: an empty frame, a count or a first sequence of 0, a
 ///   frame over [`FRAME_BYTES_MAX`], a message index outside its entry.

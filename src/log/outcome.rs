@@ -12,9 +12,11 @@ pub enum Append {
     },
     /// It is not the next of its lane; nothing was stored.
     Gap {
-        /// The last sequence of the lane; 0 when none is known (any more).
+        /// The last sequence of the lane; 0 when none is known.
         last: u64,
     },
+    /// The lane was forgotten with its producer, which was taken for gone; nothing was stored.
+    Forgotten,
     /// The stream does not exist (any more).
     Gone,
     /// The stream holds as many messages as it may.

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     bus::{event::BusEvent, frame, stats::add},
+    error::Failure,
     log::{Append, AppendRequest, LogError, StreamKind},
 };
 
@@ -148,23 +149,39 @@ impl Driver {
             Verdict::Unknown(cause) => self.resend(cause).await,
             Verdict::Overtook => self.launch(0),
             Verdict::Renew { lost } => self.renew_after_gap(lost).await,
-            Verdict::Refused(failure) => {
-                let Some(flight) = self.flights.pop_front() else { return };
-                let counters = &self.lane.context.counters;
-                add(&counters.frames_refused, 1);
-                if self.lane.stream.kind() == StreamKind::Replies {
-                    add(&counters.replies_undeliverable, u64::from(flight.count));
-                }
-                self.lane.landed(flight.bytes);
-                flight.promise.break_it(failure);
-                if self.flights.is_empty() {
-                    self.next = flight.first;
-                } else {
-                    // What was sent behind it may still arrive under its old numbers.
-                    self.renew();
-                }
+            Verdict::Refused(failure) => self.refused(failure),
+        }
+    }
+
+    fn refused(&mut self, failure: Failure) {
+        let Some(flight) = self.flights.pop_front() else { return };
+        let (uncertain, first) = (flight.uncertain, flight.first);
+        self.hand_back(flight, failure.clone());
+        if uncertain {
+            // It may be stored, and then so may be what was sent behind it, which would be stored a
+            // second time under a new number.
+            while let Some(behind) = self.flights.pop_front() {
+                self.hand_back(behind, failure.clone());
             }
         }
+        if uncertain || !self.flights.is_empty() {
+            // Its sequence may be taken, and what was sent behind it may still arrive under its old
+            // one: another frame of the same sequence would pass for the one that is there.
+            self.renew();
+        } else {
+            self.next = first;
+        }
+    }
+
+    /// Gives the messages of a frame that the log does not take back to their senders.
+    fn hand_back(&self, flight: Flight, failure: Failure) {
+        let counters = &self.lane.context.counters;
+        add(&counters.frames_refused, 1);
+        if self.lane.stream.kind() == StreamKind::Replies {
+            add(&counters.replies_undeliverable, u64::from(flight.count));
+        }
+        self.lane.landed(flight.bytes);
+        flight.promise.break_it(failure);
     }
 
     fn stored(&mut self, duplicate: bool) {

@@ -36,6 +36,12 @@ pub(super) fn judge(sent: Sent, answer: Result<Append, LogError>, stream: &Strea
         Ok(Append::Duplicate { .. }) => Verdict::Stored { duplicate: true },
         Ok(Append::Gap { .. }) if sent.behind => Verdict::Overtook,
         Ok(Append::Gap { last }) => Verdict::Renew { lost: sent.acknowledged.saturating_sub(last) },
+        // We were taken for gone. What was sent before that may have been stored, and handled: under
+        // a new number it would come twice.
+        Ok(Append::Forgotten) if sent.uncertain => {
+            refused(sent, format!("{stream}, where this process was taken for gone,"), None)
+        }
+        Ok(Append::Forgotten) => Verdict::Renew { lost: 0 },
         // Its sender may have been stored before the stream went away.
         Ok(Append::Gone) => refused(sent, format!("{stream}, whose process is gone,"), None),
         // A log that is full may say so before it looks at the sequence: no answer to the question
@@ -93,6 +99,14 @@ mod tests {
     fn a_gap_of_a_frame_that_was_sent_behind_another_says_nothing() {
         let sent = Sent { behind: true, ..CERTAIN };
         assert!(matches!(verdict(sent, Ok(Append::Gap { last: 4 })), Verdict::Overtook));
+    }
+
+    #[test]
+    fn a_lane_that_was_forgotten_lost_nothing() {
+        let forgotten = || Ok(Append::Forgotten);
+        assert!(matches!(verdict(CERTAIN, forgotten()), Verdict::Renew { lost: 0 }));
+        let Verdict::Refused(failure) = verdict(UNCERTAIN, forgotten()) else { panic!("twice") };
+        assert_eq!(failure.delivery(), Delivery::Unknown);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(super) enum Verdict {
     Next,
     Duplicate(u64),
     Gap(u64),
+    Forgotten,
 }
 
 impl Lanes {
@@ -34,7 +35,11 @@ impl Lanes {
     ) -> Verdict {
         let Some(&known) = self.last.get(&(producer, lane)) else {
             let forgotten = self.forgotten.get(&(producer, lane)).is_some_and(|end| *end > now);
-            return if first == 1 && !forgotten { Verdict::Next } else { Verdict::Gap(0) };
+            return match first {
+                _ if forgotten => Verdict::Forgotten,
+                1 => Verdict::Next,
+                _ => Verdict::Gap(0),
+            };
         };
         if last <= known {
             Verdict::Duplicate(known)

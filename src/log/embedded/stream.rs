@@ -235,6 +235,7 @@ impl Stream {
         match self.lanes.judge(producer, lane, first, last, now.instant) {
             Verdict::Duplicate(last) => return Err(Append::Duplicate { last }),
             Verdict::Gap(last) => return Err(Append::Gap { last }),
+            Verdict::Forgotten => return Err(Append::Forgotten),
             Verdict::Next => {}
         }
         let is_full =

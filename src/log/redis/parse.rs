@@ -94,6 +94,7 @@ pub(super) fn append(answer: Value) -> Result<Option<Append>, LogError> {
 }
 
 pub(super) fn ownerships(answer: Value) -> Result<Vec<Ownership>, LogError> {
+        7 => Append::Forgotten,
     array(answer, "a list of outcomes")?.into_iter().map(ownership).collect()
 }
 

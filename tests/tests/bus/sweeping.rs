@@ -285,5 +285,5 @@ async fn what_the_gone_were_to_streams_that_live_is_removed() {
     sleep(MINUTE * 8).await;
     assert_eq!(log.append(frame.clone()).await.unwrap(), Append::Duplicate { last: 1 });
     sleep(MINUTE * 2).await;
-    assert_eq!(log.append(frame).await.unwrap(), Append::Gap { last: 0 });
+    assert_eq!(log.append(frame).await.unwrap(), Append::Forgotten);
 }

@@ -16,9 +16,9 @@ local function refusal()
     if first + messages - 1 <= last then return {2, known[2]} end
     if first ~= last + 1 then return {3, known[2]} end
   else
-    if first ~= 1 then return {3, '0'} end
     local ends = redis.call('HGET', gone, lane)
-    if ends and tonumber(ends) > tonumber(redis.call('TIME')[1]) then return {3, '0'} end
+    if ends and tonumber(ends) > tonumber(redis.call('TIME')[1]) then return {7} end
+    if first ~= 1 then return {3, '0'} end
   end
   local bound = tonumber(ARGV[7])
   if counted and bound >= 0 then

@@ -30,7 +30,7 @@ impl MessageLog for Broken {
             | (Fault::NoDuplicateCheck, Append::Duplicate { .. }) => {
                 self.inner.append(self.anew(request)).await
             }
-            (Fault::NoTombstone, Append::Gap { last: 0 }) if first == 1 => {
+            (Fault::NoTombstone, Append::Forgotten) if first == 1 => {
                 self.inner.append(self.anew(request)).await
             }
             (Fault::OverlapIsDuplicate, Append::Gap { last }) if first <= last => {

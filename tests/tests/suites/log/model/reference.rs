@@ -79,7 +79,7 @@ impl Reference {
         let sequences = self.lanes.get(&lane);
         let last = sequences.and_then(|stored| stored.last().copied()).unwrap_or(0);
         if self.forgotten.contains(&lane) {
-            return Some(Append::Gap { last: 0 });
+            return Some(Append::Forgotten);
         }
         if first + count - 1 <= last {
             return Some(Append::Duplicate { last });
