@@ -6,7 +6,14 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{call::Call, error::meaning, link::Link, options::RedisOptions, parse};
+use super::{
+    advice::{Advice, advice},
+    call::Call,
+    error::meaning,
+    link::Link,
+    options::RedisOptions,
+    parse,
+};
 use crate::log::LogError;
 
 /// The oldest major version whose scripts can say what they need.
@@ -62,7 +69,7 @@ impl Dial {
     /// Sees that there is a Redis of a version that will do, waiting for as long as a start may take.
     pub(super) async fn check_server(&self, link: &Link) -> Result<(), LogError> {
         let deadline = Instant::now() + self.connect_timeout;
-        let ask = || link.run(Call::new("ask for the version", "INFO").arg("server"));
+        let ask = || link.run(Call::new("ask for the version", "INFO"));
         let answer = loop {
             match timeout_at(deadline, ask()).await {
                 Ok(Ok(answer)) => break answer,
@@ -74,14 +81,28 @@ impl Dial {
                 Err(_) => return Err(self.silent(self.connect_timeout)),
             }
         };
-        let version = parse::version(&answer);
-        let major = version.as_deref().and_then(|version| version.split('.').next()?.parse().ok());
+        let info = parse::info_text(&answer).unwrap_or_default();
+        let version = parse::version(&info);
+        let major = version.and_then(|version| version.split('.').next()?.parse().ok());
         match (version, major) {
-            (_, Some(MAJOR_MIN..)) => Ok(()),
+            (_, Some(MAJOR_MIN..)) => {
+                self.advise(&info);
+                Ok(())
+            }
             (Some(version), _) => {
                 Err(self.refused(&format!("is Redis {version}, and 7.0 or newer is needed")))
             }
             (None, _) => Err(self.refused("does not say that it is a Redis")),
+        }
+    }
+
+    fn advise(&self, info: &str) {
+        let redis = &self.shown;
+        for advice in advice(info) {
+            match advice {
+                Advice::Warning(text) => tracing::warn!(%redis, "{text}"),
+                Advice::Note(text) => tracing::info!(%redis, "{text}"),
+            }
         }
     }
 

@@ -25,6 +25,13 @@ pub(super) fn meaning(what: &str, error: RedisError) -> LogError {
         _ if error.kind() == ErrorKind::AuthenticationFailed => {
             refused("it asks for another user or password")
         }
+        _ if is_read_only(&error) => LogError::Unavailable {
+            what: format!(
+                "Redis: {what}: it is a read-only replica now; everything waits until it is the \
+                 master again, or its address leads to the new one"
+            ),
+            source: Some(error.into()),
+        },
         _ => LogError::Unavailable {
             what: format!("Redis: {what}: {error}"),
             source: Some(error.into()),
@@ -45,9 +52,19 @@ pub(super) fn has_no_script(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-/// Whether the connection is of no use any more.
+/// Whether the connection is of no use any more. One to a server that is only a replica now is of
+/// none either: the address may lead to another by now.
 pub(super) fn is_broken(error: &RedisError) -> bool {
-    error.is_unrecoverable_error() || error.is_io_error() || error.is_connection_dropped()
+    is_read_only(error)
+        || error.is_unrecoverable_error()
+        || error.is_io_error()
+        || error.is_connection_dropped()
+}
+
+/// Whether the server takes no writes because it follows another. To a script it says so in words.
+fn is_read_only(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+        || error.detail().is_some_and(|detail| detail.contains("readonly replica"))
 }
 
 pub(super) fn no_answer(what: &str, within: Duration) -> LogError {

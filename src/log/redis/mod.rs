@@ -16,6 +16,7 @@
 //! on while the server is down.
 
 mod adapter;
+mod advice;
 mod blocked;
 mod call;
 mod dial;

@@ -1,5 +1,7 @@
 //! What Redis answers, as the port has it. No panic on what comes from outside.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use redis::Value;
 
@@ -9,15 +11,18 @@ use crate::log::{
     LogError, Ownership, ReadBatch, Recorded, Replayed, StreamInfo, StreamName, Totals,
 };
 
-/// The version in an answer to `INFO server`.
-pub(super) fn version(answer: &Value) -> Option<String> {
-    let text = match answer {
-        Value::BulkString(bytes) => String::from_utf8_lossy(bytes),
-        Value::SimpleString(text) | Value::VerbatimString { text, .. } => text.into(),
-        _ => return None,
-    };
-    let line = text.lines().find_map(|line| line.strip_prefix("redis_version:"))?;
-    Some(line.trim().to_owned())
+/// The text of an answer to `INFO`.
+pub(super) fn info_text(answer: &Value) -> Option<Cow<'_, str>> {
+    match answer {
+        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes)),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.into()),
+        _ => None,
+    }
+}
+
+/// The version in an answer to `INFO`.
+pub(super) fn version(info: &str) -> Option<&str> {
+    info.lines().find_map(|line| line.strip_prefix("redis_version:")).map(str::trim)
 }
 
 /// What a read of these streams gave.
@@ -89,12 +94,12 @@ pub(super) fn append(answer: Value) -> Result<Option<Append>, LogError> {
         4 => Append::Gone,
         5 => Append::Full,
         6 => return Ok(None),
+        7 => Append::Forgotten,
         _ => return Err(strange("an append")),
     }))
 }
 
 pub(super) fn ownerships(answer: Value) -> Result<Vec<Ownership>, LogError> {
-        7 => Append::Forgotten,
     array(answer, "a list of outcomes")?.into_iter().map(ownership).collect()
 }
 
