@@ -11,11 +11,17 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::{runtime::Handle, sync::Semaphore, task::JoinSet, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use super::{
     clock::LogClock,
     codec::Codec,
+    contact::Contact,
     event::Events,
     frame::{Kind, Message},
     lane::{Entrance, Lane, LaneContext, Parcel, Placed, Refused},
@@ -41,6 +47,7 @@ pub(crate) struct Core {
     pub(crate) log: Arc<dyn MessageLog>,
     pub(crate) limits: BusLimits,
     pub(crate) clock: LogClock,
+    pub(crate) contact: Contact,
     pub(crate) counters: Arc<Counters>,
     pub(crate) events: Events,
     pub(crate) waiters: Arc<Waiters>,
@@ -118,10 +125,14 @@ impl Core {
         what: &str,
         call: impl Future<Output = Result<T, LogError>>,
     ) -> Result<T, LogError> {
-        timeout(self.limits.call_timeout, call).await.unwrap_or_else(|_| {
+        let answer = timeout(self.limits.call_timeout, call).await.unwrap_or_else(|_| {
             let what = format!("{what} had no answer in time");
             Err(LogError::Unavailable { what, source: None })
-        })
+        });
+        if answer.is_ok() {
+            self.contact.heard(Instant::now());
+        }
+        answer
     }
 
     /// Makes a call that must succeed in the end: as long as its outcome is unknown it is made again.

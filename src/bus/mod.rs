@@ -13,6 +13,7 @@ mod ask;
 mod backoff;
 mod clock;
 pub mod codec;
+mod contact;
 mod core;
 mod error;
 mod event;

@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     clock::{LogClock, SAMPLE_EVERY},
+    contact::Contact,
     core::Core,
     error::BusError,
     event::Events,
@@ -31,7 +32,9 @@ use super::{
 use crate::log::{LogError, StreamName};
 
 /// A stream of replies ends when its process has not renewed it for so long.
-const REPLIES_KEPT: Duration = Duration::from_secs(600);
+pub(super) const REPLIES_KEPT: Duration = Duration::from_secs(600);
+/// How often it is looked whether the log was heard.
+const LISTEN_EVERY: Duration = Duration::from_secs(2);
 /// How often the log is asked before a start gives up.
 const START_ATTEMPTS: u32 = 5;
 
@@ -66,6 +69,7 @@ pub(super) async fn start(options: BusOptions, runtime: Handle) -> Result<Arc<Co
         cluster,
         incarnation,
         clock: LogClock::new(log_ms, Instant::now()),
+        contact: Contact::new(Instant::now()),
         log,
         limits,
         counters,
@@ -105,10 +109,24 @@ where
     }
 }
 
+/// Waits for the next sample, and asks the log for a sign of life where nothing else of this process
+/// has had an answer lately.
+async fn listen(core: &Core) {
+    let until = Instant::now() + SAMPLE_EVERY;
+    while Instant::now() < until {
+        tokio::time::sleep(LISTEN_EVERY).await;
+        if core.contact.is_quiet(LISTEN_EVERY, Instant::now())
+            && let Err(error) = core.call("a sign of life", core.log.now_ms()).await
+        {
+            tracing::debug!(%error, "the log gives no sign of life");
+        }
+    }
+}
+
 /// Samples the log's clock, renews the stream of replies, drops idle lanes.
 pub(super) async fn keep_house(core: Arc<Core>, replies: StreamName) {
     loop {
-        tokio::time::sleep(SAMPLE_EVERY).await;
+        listen(&core).await;
         match timeout(core.limits.call_timeout, core.log.now_ms()).await {
             Ok(Ok(log_ms)) => core.clock.sample(log_ms, Instant::now()),
             Ok(Err(error)) => tracing::debug!(%error, "the log's clock was not sampled"),

@@ -1,10 +1,10 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::select;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::source::Source;
-use crate::{bus::stats::add, log::LogError};
+use crate::bus::stats::add;
 
 /// At most so many messages are released by one call.
 const BATCH: usize = 256;
@@ -15,12 +15,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The one task that releases what is due of a source's delay set, until reading stops.
 pub(super) async fn release_due(source: Arc<Source>) {
     while !source.is_stopping() {
-        let call =
-            timeout(source.core.limits.call_timeout, source.core.log.due(&source.stream, BATCH));
-        let due = call.await.unwrap_or_else(|_| {
-            let what = "a release had no answer in time".to_owned();
-            Err(LogError::Unavailable { what, source: None })
-        });
+        let due = source.core.log.due(&source.stream, BATCH);
+        let due = source.core.call("a release", due).await;
         let wait = match due {
             Ok(due) => {
                 add(&source.core.counters.released, due.released as u64);

@@ -53,6 +53,7 @@ impl Source {
             let touch = self.core.log.touch(&self.stream, &self.consumer, ids);
             match timeout(self.core.limits.call_timeout, touch).await {
                 Ok(Ok(answers)) => {
+                    self.core.contact.heard(Instant::now());
                     for (id, answer) in ids.iter().zip(answers) {
                         self.hear_of_touch(*id, answer, now);
                     }

@@ -86,7 +86,8 @@ impl Source {
         if !self.is_shared || !survey.others_have_pending {
             return Ok(());
         }
-        while let Some(right) = self.right_to_suspects().await
+        while self.core.contact.is_steady(Instant::now())
+            && let Some(right) = self.right_to_suspects().await
             && let Some(claimed) = self.claim_one(&survey.gone).await?
         {
             self.try_one_by_one(claimed.entry, claimed.recorded, right, deliver).await;

@@ -8,6 +8,7 @@ use crate::{
         event::BusEvent,
         frame::{Frame, Kind},
         refusal,
+        start::REPLIES_KEPT,
         stats::add,
         waiters::ReplyBytes,
     },
@@ -43,8 +44,24 @@ pub(crate) async fn read_replies(core: Arc<Core>, stream: StreamName) {
                 add(&core.counters.reads_failed, 1);
                 tracing::debug!(%stream, failures, %error, "a read of replies failed");
                 tokio::time::sleep(core.limits.call_backoff.jittered(failures)).await;
+                reopen(&core, &stream, &mut last).await;
             }
         }
+    }
+}
+
+/// Makes the stream again where the log lost it, and begins with it anew where the log has gone back:
+/// ids of a log that follows another clock may lie below the last one.
+async fn reopen(core: &Core, stream: &StreamName, last: &mut EntryId) {
+    let reopened = async {
+        core.call("open the replies", core.log.open(stream, Some(REPLIES_KEPT))).await?;
+        core.call("a look", core.log.info(stream)).await
+    };
+    match reopened.await {
+        Ok(Some(info)) if info.last < *last => *last = EntryId::MIN,
+        Ok(_) => {}
+        // The next failure tries again, and so does whoever keeps house.
+        Err(error) => tracing::debug!(%stream, %error, "the stream of replies was not looked at"),
     }
 }
 

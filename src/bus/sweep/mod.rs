@@ -48,7 +48,8 @@ pub(super) async fn sweep(core: Arc<Core>) {
         sweeper.absences.observe(core.members(), Instant::now());
         looks = looks.saturating_add(1);
         let is_time = looks >= LOOKS_PER_LIST || sweeper.absences.is_any();
-        if !is_time || !sweeper.absences.can_tell() {
+        let can_tell = sweeper.absences.can_tell() && core.contact.is_steady(Instant::now());
+        if !is_time || !can_tell {
             continue;
         }
         match sweeper.pass(&core).await {
