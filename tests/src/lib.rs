@@ -2,6 +2,7 @@
 
 #[cfg(doctest)]
 mod book;
+pub mod jobs;
 #[cfg(feature = "etcd")]
 pub mod leading;
 pub mod servers;

@@ -15,7 +15,7 @@ use callboard::prelude::*;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 
-use crate::servers::Trouble;
+use crate::{jobs::Job, servers::Trouble};
 
 /// How long a worker may take for one order.
 const ORDER_MAX: Duration = Duration::from_secs(30);
@@ -67,8 +67,44 @@ impl Worker {
     }
 
     #[handle]
+    async fn job(&mut self, job: Job) -> bool {
+        do_job(&self.record, job).await
+    }
+
+    #[handle]
     fn crash(&mut self, _: Crash) {
         std::process::abort();
+    }
+}
+
+async fn do_job(record: &Record, job: Job) -> bool {
+    record.write('b', job.id);
+    wait(job.micros).await;
+    let good = job.is_good();
+    record.write(if good { 'h' } else { 'e' }, job.id);
+    good
+}
+
+/// Takes jobs, of which few may wait with it.
+#[derive(Actor)]
+#[actor(mailbox(capacity = 100))]
+pub struct Narrow {
+    record: Record,
+}
+
+#[handlers]
+impl Narrow {
+    #[handle]
+    async fn job(&mut self, job: Job) -> bool {
+        do_job(&self.record, job).await
+    }
+}
+
+impl Narrow {
+    /// Makes some that share a record.
+    pub fn factory(record: &Record) -> impl Fn() -> Self + Clone + Send + Sync + 'static {
+        let record = record.clone();
+        move || Self { record: record.clone() }
     }
 }
 
@@ -103,7 +139,7 @@ impl Record {
         Ok(Self(Arc::new(File::options().append(true).create(true).open(path)?)))
     }
 
-    fn write(&self, what: char, id: u64) {
+    pub(crate) fn write(&self, what: char, id: u64) {
         let line = format!("{what} {id}\n");
         let written = (&*self.0).write(line.as_bytes()).expect("the record can be written");
         assert_eq!(written, line.len(), "a line is written at once");
@@ -117,6 +153,8 @@ pub struct Handled {
     pub times: BTreeMap<u64, u32>,
     /// Begun and not ended.
     pub in_hand: BTreeSet<u64>,
+    /// How often each was begun.
+    pub begun: BTreeMap<u64, u32>,
 }
 
 impl Handled {
@@ -130,11 +168,17 @@ impl Handled {
         for line in text.lines() {
             let (what, id) = line.split_once(' ').unwrap_or_else(|| panic!("{line:?}"));
             let id = id.parse().unwrap_or_else(|error| panic!("{line:?}: {error}"));
-            if what == "b" {
-                handled.in_hand.insert(id);
-            } else {
-                handled.in_hand.remove(&id);
-                *handled.times.entry(id).or_default() += 1;
+            match what {
+                "b" => {
+                    handled.in_hand.insert(id);
+                    *handled.begun.entry(id).or_default() += 1;
+                }
+                // It failed.
+                "e" => _ = handled.in_hand.remove(&id),
+                _ => {
+                    handled.in_hand.remove(&id);
+                    *handled.times.entry(id).or_default() += 1;
+                }
             }
         }
         handled
@@ -156,7 +200,12 @@ pub struct WorkerSetup {
     pub redis: String,
     /// Where its record goes, as `<node>.record`, and what it logs.
     pub folder: PathBuf,
+    /// For how long after Redis's start it claims nothing, where that is not the usual time.
+    pub claim_grace: Option<Duration>,
 }
+
+/// Says to a worker what [`WorkerSetup::claim_grace`] is, in milliseconds.
+pub const ENV_CLAIM_GRACE: &str = "WORKER_CLAIM_GRACE_MS";
 
 /// A worker process that belongs to a test. It is killed when this is dropped, and ends by itself when
 /// the test process has died.
@@ -185,8 +234,10 @@ impl WorkerProcess {
             .append(true)
             .create(true)
             .open(setup.folder.join(format!("{}.log", setup.node)))?;
+        let grace = setup.claim_grace.map(|grace| (ENV_CLAIM_GRACE, grace.as_millis().to_string()));
         let mut child = Command::new(setup.program)
             .arg(setup.record())
+            .envs(grace)
             .env("CALLBOARD_CLUSTER", &setup.cluster)
             .env("CALLBOARD_NODE", &setup.node)
             .env("CALLBOARD_ETCD", &setup.etcd)
@@ -254,6 +305,24 @@ impl WorkerProcess {
         self.child.id()
     }
 
+    /// Whether it has ended by itself.
+    ///
+    /// # Panics
+    /// When that can't be asked.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it is ours").is_some()
+    }
+
+    /// The memory that it has, in KiB.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its size");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Ends it as a crash would, with SIGKILL.
     ///
     /// # Panics
@@ -295,6 +364,11 @@ impl WorkerSetup {
     /// Where its record is.
     pub fn record(&self) -> PathBuf {
         self.folder.join(format!("{}.record", self.node))
+    }
+
+    /// Where it notes what it told.
+    pub fn told(&self) -> PathBuf {
+        self.record().with_extension("told")
     }
 
     /// Where it notes what it wrote as a leader.

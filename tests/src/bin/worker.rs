@@ -18,11 +18,13 @@ use std::{
 use callboard::{
     Name, Service,
     kv::{EtcdKv, EtcdOptions},
+    log::{RedisLog, RedisOptions},
     prelude::*,
 };
 use callboard_tests::{
+    jobs::Producer,
     leading::lead_for_ever,
-    worker::{Echo, Put, Record, Worker},
+    worker::{ENV_CLAIM_GRACE, Echo, Narrow, Put, Record, Worker},
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -31,7 +33,9 @@ struct Orders {
     path: PathBuf,
     record: Record,
     served: HashMap<String, Service<Worker>>,
+    narrow: Vec<Service<Narrow>>,
     asking: Option<Asking>,
+    producer: Option<Producer>,
 }
 
 /// A task that asks without a pause.
@@ -74,7 +78,7 @@ impl Asking {
 async fn main() -> Result<(), BoxError> {
     let path = env::args().nth(1).ok_or("usage: worker RECORD")?;
     let record = Record::open(Path::new(&path))?;
-    let system = match System::start().await {
+    let system = match start().await {
         Ok(system) => system,
         Err(error) => {
             say(&format!("error {error}"))?;
@@ -83,7 +87,15 @@ async fn main() -> Result<(), BoxError> {
     };
     say("ok")?;
     let path = PathBuf::from(path);
-    let mut orders = Orders { system, path, record, served: HashMap::new(), asking: None };
+    let mut orders = Orders {
+        system,
+        path,
+        record,
+        served: HashMap::new(),
+        narrow: Vec::new(),
+        asking: None,
+        producer: None,
+    };
     let mut lines = lines();
     while let Some(line) = lines.recv().await {
         let answer = match orders.carry_out(&line).await {
@@ -95,6 +107,18 @@ async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
+/// As the environment says; with a time of grace of the tests' own through its parts.
+async fn start() -> Result<System, BoxError> {
+    let Ok(grace) = env::var(ENV_CLAIM_GRACE) else { return Ok(System::start().await?) };
+    let endpoints = env::var("CALLBOARD_ETCD")?;
+    let etcd = EtcdOptions::new(endpoints.split(',').map(str::to_owned));
+    let claim_grace = Duration::from_millis(grace.parse()?);
+    let redis = RedisOptions { claim_grace, ..RedisOptions::new(env::var("CALLBOARD_REDIS")?) };
+    let kv = Arc::new(EtcdKv::connect(etcd).await?);
+    let log = Arc::new(RedisLog::connect(redis).await?);
+    Ok(System::builder().backends(kv, log).start().await?)
+}
+
 impl Orders {
     async fn carry_out(&mut self, line: &str) -> Result<String, BoxError> {
         let words: Vec<_> = line.split_whitespace().collect();
@@ -103,6 +127,26 @@ impl Orders {
                 let factory = Worker::factory(self.system.node().as_str(), &self.record);
                 let served = self.system.serve(name, factory).instances(instances.parse()?).await?;
                 self.served.insert(name.to_owned(), served);
+            }
+            ["serve-narrow", name, instances] => {
+                let factory = Narrow::factory(&self.record);
+                let served = self.system.serve(name, factory).instances(instances.parse()?).await?;
+                self.narrow.push(served);
+            }
+            ["incarnation"] => return Ok(self.system.incarnation().to_string()),
+            // Tells jobs from this number on until it is told to end.
+            ["produce", "end"] => {
+                let produced = self.producer.take().ok_or("it does not produce")?.end().await;
+                let lost = self.system.bus().stats().messages_lost;
+                return Ok(format!(
+                    "{} {} {} {lost}",
+                    produced.tells_failed, produced.answered, produced.unanswered
+                ));
+            }
+            ["produce", name, first] => {
+                let record = Record::open(&self.path.with_extension("told"))?;
+                let service: ServiceRef<Worker> = self.system.service(name);
+                self.producer = Some(Producer::start(&service, first.parse()?, &record));
             }
             ["stop", name] => {
                 self.served.remove(name).ok_or("it is not served here")?.stop().await?;

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod calls;
+mod campaign;
 mod deaths;
 mod fencing;
 mod garbage;

@@ -19,6 +19,10 @@ pub struct Cluster {
     pub name: String,
     folder: TempDir,
     redis_up_since: Instant,
+    /// For how long after Redis's start workers claim nothing, where that is not the usual time.
+    pub claim_grace: Option<Duration>,
+    /// How workers reach Redis, where they do not do so directly.
+    pub redis_url: Option<String>,
 }
 
 impl Cluster {
@@ -41,7 +45,9 @@ impl Cluster {
         let redis_up_since = Instant::now();
         let etcd = EtcdServer::cluster(members).await;
         let folder = tempfile::tempdir().expect("a folder");
-        Self { etcd, redis, name: "shop".to_owned(), folder, redis_up_since }
+        let name = "shop".to_owned();
+        let (claim_grace, redis_url) = (None, None);
+        Self { etcd, redis, name, folder, redis_up_since, claim_grace, redis_url }
     }
 
     /// Another cluster on the same servers.
@@ -59,7 +65,8 @@ impl Cluster {
     /// The test's own system.
     pub async fn system(&self, node: &str) -> System {
         let builder = System::builder().cluster(&self.name).node(node).arbiters(1);
-        let builder = builder.etcd(self.etcd.endpoints()).redis(self.redis.url());
+        let redis = self.redis_url.clone().unwrap_or_else(|| self.redis.url());
+        let builder = builder.etcd(self.etcd.endpoints()).redis(redis);
         builder.start().await.expect("the servers run")
     }
 
@@ -74,8 +81,9 @@ impl Cluster {
             node: node.to_owned(),
             cluster: self.name.clone(),
             etcd: self.etcd.endpoints().join(","),
-            redis: self.redis.url(),
+            redis: self.redis_url.clone().unwrap_or_else(|| self.redis.url()),
             folder: self.folder.path().to_owned(),
+            claim_grace: self.claim_grace,
         }
     }
 
