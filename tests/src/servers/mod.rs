@@ -3,9 +3,11 @@
 
 mod etcd;
 mod process;
+mod proxy;
 mod redis;
 mod tool;
 
 pub use etcd::{EtcdServer, EtcdSetup};
 pub use process::{Launch, ServerProcess, Trouble, free_port, wait_until};
+pub use proxy::{BadNetwork, Befallen};
 pub use redis::{Persistence, RedisServer, RedisSetup};

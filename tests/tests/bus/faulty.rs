@@ -21,6 +21,8 @@ pub enum Fault {
     Slow,
     /// The log is full.
     NoMemory,
+    /// Nothing is done, for good.
+    Refused,
 }
 
 type Decide = dyn Fn(&'static str) -> Fault + Send + Sync;
@@ -66,6 +68,7 @@ impl FaultyLog {
                 call.await
             }
             Fault::NoMemory => Err(LogError::OutOfMemory),
+            Fault::Refused => Err(LogError::Refused(format!("{name} (fault)"))),
         }
     }
 }

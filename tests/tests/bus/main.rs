@@ -6,6 +6,7 @@ mod support;
 mod asking;
 mod faults;
 mod inbox;
+mod outages;
 mod receiving;
 mod recovery;
 mod sending;
