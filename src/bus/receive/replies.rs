@@ -25,7 +25,7 @@ pub(crate) async fn read_replies(core: Arc<Core>, stream: StreamName) {
     let mut untrimmed = 0;
     let mut failures = 0_u32;
     loop {
-        match read(&core, &stream, last).await {
+        match read_on(&core, &stream, &mut last, failures > 0).await {
             Ok(entries) => {
                 failures = 0;
                 let idle = entries.is_empty();
@@ -44,25 +44,33 @@ pub(crate) async fn read_replies(core: Arc<Core>, stream: StreamName) {
                 add(&core.counters.reads_failed, 1);
                 tracing::debug!(%stream, failures, %error, "a read of replies failed");
                 tokio::time::sleep(core.limits.call_backoff.jittered(failures)).await;
-                reopen(&core, &stream, &mut last).await;
             }
         }
     }
 }
 
+/// Reads what comes next; after a failure not before the stream was looked at.
+async fn read_on(
+    core: &Core,
+    stream: &StreamName,
+    last: &mut EntryId,
+    has_failed: bool,
+) -> Result<Vec<Entry>, LogError> {
+    if has_failed {
+        reopen(core, stream, last).await?;
+    }
+    read(core, stream, *last).await
+}
+
 /// Makes the stream again where the log lost it, and begins with it anew where the log has gone back:
 /// ids of a log that follows another clock may lie below the last one.
-async fn reopen(core: &Core, stream: &StreamName, last: &mut EntryId) {
-    let reopened = async {
-        core.call("open the replies", core.log.open(stream, Some(REPLIES_KEPT))).await?;
-        core.call("a look", core.log.info(stream)).await
-    };
-    match reopened.await {
-        Ok(Some(info)) if info.last < *last => *last = EntryId::MIN,
-        Ok(_) => {}
-        // The next failure tries again, and so does whoever keeps house.
-        Err(error) => tracing::debug!(%stream, %error, "the stream of replies was not looked at"),
+async fn reopen(core: &Core, stream: &StreamName, last: &mut EntryId) -> Result<(), LogError> {
+    core.call("open the replies", core.log.open(stream, Some(REPLIES_KEPT))).await?;
+    let info = core.call("a look", core.log.info(stream)).await?;
+    if info.is_some_and(|info| info.last < *last) {
+        *last = EntryId::MIN;
     }
+    Ok(())
 }
 
 async fn read(core: &Core, stream: &StreamName, last: EntryId) -> Result<Vec<Entry>, LogError> {

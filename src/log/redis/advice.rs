@@ -25,7 +25,8 @@ pub(super) fn advice(info: &str) -> Vec<Advice> {
     }
     if field("role") == Some("slave") {
         advice.push(Advice::Warning(
-            "this Redis is a replica and takes no writes: give the address of the master".to_owned(),
+            "this Redis is a replica and takes no writes: give the address of the master"
+                .to_owned(),
         ));
     }
     if field("maxmemory") == Some("0") {
