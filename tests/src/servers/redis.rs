@@ -150,6 +150,47 @@ impl RedisServer {
         started.unwrap_or_else(|trouble| panic!("redis-server does not start again: {trouble}"));
     }
 
+    /// Kills it, takes away so many bytes at the end of its append-only file, as a power cut may, and
+    /// starts it again.
+    ///
+    /// # Panics
+    /// When it keeps no such file, or does not start.
+    pub async fn restart_without_end(&mut self, bytes: u64) {
+        self.kill();
+        let folder = self.data.join("appendonlydir");
+        let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        let newest = files
+            .filter_map(|file| Some(file.ok()?.path()))
+            .filter(|path| path.to_string_lossy().ends_with(".incr.aof"))
+            .max_by_key(|path| fs::metadata(path).and_then(|data| data.modified()).ok())
+            .expect("a file that is appended to");
+        let file = fs::File::options().write(true).open(newest).expect("it can be written");
+        let length = file.metadata().expect("it is there").len();
+        file.set_len(length.saturating_sub(bytes)).expect("it can be cut");
+        self.restart().await;
+    }
+
+    /// Lets it write its append-only file anew, and waits for that.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn rewrite_file(&self) {
+        let field = async |name: &str| {
+            let info = self.cli(&["INFO", "persistence"]).await.unwrap_or_default();
+            let line = info.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        let begun = self.cli(&["BGREWRITEAOF"]).await.unwrap_or_else(|trouble| panic!("{trouble}"));
+        assert!(begun.contains("started") || begun.contains("scheduled"), "{begun}");
+        wait_until("the file is written anew", LOADED_MAX, async || {
+            field("aof_rewrite_in_progress:").await == "0"
+                && field("aof_rewrite_scheduled:").await == "0"
+        })
+        .await
+        .unwrap_or_else(|trouble| panic!("{trouble}"));
+        assert_eq!(field("aof_last_bgrewrite_status:").await, "ok");
+    }
+
     /// Kills it, removes what it has stored, and starts it again.
     ///
     /// # Panics

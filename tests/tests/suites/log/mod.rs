@@ -9,3 +9,5 @@ mod model;
 mod redis;
 mod suite;
 mod threads;
+#[cfg(feature = "redis")]
+mod torn;

@@ -28,17 +28,36 @@ struct OnRedis {
 
 impl OnRedis {
     async fn start() -> Self {
-        Self { server: RedisServer::start().await, limited: RedisServer::start().await }
+        let (server, limited) = (RedisServer::start().await, RedisServer::start().await);
+        for server in [&server, &limited] {
+            let answer = server.cli(&user_of_the_book()).await.expect("it runs");
+            assert_eq!(answer, "OK");
+        }
+        Self { server, limited }
     }
+}
+
+/// The command by which the book makes the user of callboard: it has what callboard needs, and the
+/// suite sees whether that is all.
+fn user_of_the_book() -> Vec<String> {
+    let page = include_str!("../../../../book/src/running-redis.md");
+    let line = page.lines().find_map(|line| line.strip_prefix("redis-cli ACL SETUSER callboard "));
+    let words = line.expect("the book makes a user").split(' ');
+    let words = words.map(|word| word.trim_matches('\'').to_owned());
+    ["ACL", "SETUSER", "callboard"].map(String::from).into_iter().chain(words).collect()
+}
+
+fn as_user(server: &RedisServer) -> String {
+    format!("redis://callboard:secret@127.0.0.1:{}", server.port())
 }
 
 #[async_trait::async_trait]
 impl LogFactory for OnRedis {
     async fn make(&self, setup: Setup) -> Result<Arc<dyn MessageLog>, BoxError> {
-        let mut url = self.server.url();
+        let mut url = as_user(&self.server);
         if let Some(bytes) = setup.memory_bytes_max {
             limit_memory(&self.limited, bytes).await?;
-            url = self.limited.url();
+            url = as_user(&self.limited);
         }
         let claim_grace = match setup.grace {
             GraceState::Over => Duration::ZERO,
@@ -336,4 +355,65 @@ async fn what_others_have_written_is_an_error_or_an_entry_that_can_be_buried() {
     server.cli(&["HSET", &counters, "appended", "many"]).await.expect("it runs");
     let error = log.append(frame(&third, 1)).await.expect_err("it is no number");
     assert!(matches!(error, LogError::Foreign { .. }), "{error}");
+}
+
+/// Keeps the warnings and notes of a thread.
+#[derive(Clone, Default)]
+struct Said(Arc<parking_lot::Mutex<Vec<(tracing::Level, String)>>>);
+
+struct Text(String);
+
+impl tracing::field::Visit for Text {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+impl tracing::Subscriber for Said {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("callboard") && *metadata.level() <= tracing::Level::INFO
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        self.0.lock().push((*event.metadata().level(), text.0));
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn a_start_says_what_this_redis_may_lose_and_what_to_do() {
+    let said = Said::default();
+    let _guard = tracing::subscriber::set_default(said.clone());
+    let args = ["--maxmemory-policy", "allkeys-lru"].map(String::from).to_vec();
+    let careless = RedisServer::with(RedisSetup { args, ..RedisSetup::default() }).await;
+    connect(&careless).await;
+    let lines = std::mem::take(&mut *said.0.lock());
+    let warned: Vec<_> = lines.iter().filter(|line| line.0 == tracing::Level::WARN).collect();
+    assert_eq!(warned.len(), 1, "{lines:?}");
+    assert!(warned[0].1.contains("CONFIG SET maxmemory-policy noeviction"), "{lines:?}");
+    let notes = lines.iter().filter(|line| line.0 == tracing::Level::INFO);
+    assert!(notes.clone().any(|line| line.1.contains("appendonly yes")), "{lines:?}");
+
+    let setup = RedisSetup {
+        persistence: Persistence::Always,
+        memory_bytes_max: Some(1 << 30),
+        ..RedisSetup::default()
+    };
+    connect(&RedisServer::with(setup).await).await;
+    assert_eq!(*said.0.lock(), [], "nothing is to be said of this one");
 }

@@ -1,6 +1,11 @@
 //! Random interleavings of producers and workers with lost requests and answers, crashes, stale
 //! owners and claims, against a reference that says what each call must answer.
 
+mod keyed;
+mod meddle;
+#[cfg(feature = "redis")]
+mod on_redis;
+mod producer;
 mod reference;
 mod worker;
 mod world;

@@ -11,8 +11,22 @@ use callboard::{
 };
 use tokio::time::Instant;
 
+/// When a call was made: somewhere between these two.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) from: Instant,
+    pub(super) to: Instant,
+}
+
+impl Moment {
+    /// From then until now.
+    pub(super) fn since(from: Instant) -> Self {
+        Self { from, to: Instant::now() }
+    }
+}
+
 /// A stream as the contract tells it, written down as plainly as possible.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Reference {
     /// The sequences that each lane has stored.
     lanes: BTreeMap<(Incarnation, u32), BTreeSet<u64>>,
@@ -31,7 +45,7 @@ pub(super) struct Reference {
 pub(super) struct RefEntry {
     pub(super) messages: Vec<u64>,
     pub(super) owner: Option<String>,
-    touched: Option<Instant>,
+    touched: Option<Moment>,
     pub(super) deliveries: u64,
     totals: Totals,
     done: BTreeSet<u32>,
@@ -115,7 +129,7 @@ impl Reference {
         }
     }
 
-    pub(super) fn read(&mut self, name: &str, count: usize, now: Instant) -> Vec<EntryId> {
+    pub(super) fn read(&mut self, name: &str, count: usize, now: Moment) -> Vec<EntryId> {
         let after = self.delivered;
         let fresh = self.entries.iter_mut().filter(|(id, _)| **id > after).take(count);
         let mut ids = Vec::new();
@@ -134,28 +148,42 @@ impl Reference {
         own.map(|(id, _)| *id).collect()
     }
 
+    /// Takes in what a claim took. What is idle for as long as that, give or take the time of the
+    /// calls, may have been taken or not.
     pub(super) fn claim(
         &mut self,
         name: &str,
-        idle: Duration,
+        (idle, grain): (Duration, Duration),
         limit: usize,
-        now: Instant,
-    ) -> Vec<EntryId> {
-        let is_idle = |entry: &RefEntry| {
-            let touched = entry.touched.is_some_and(|touched| now - touched >= idle);
-            touched && entry.owner.as_deref().is_some_and(|owner| owner != name)
-        };
-        let mut ids = Vec::new();
-        for (id, entry) in self.entries.iter_mut().filter(|(_, e)| is_idle(e)).take(limit) {
-            entry.owner = Some(name.to_owned());
-            entry.touched = Some(now);
-            entry.deliveries += 1;
-            ids.push(*id);
+        at: Moment,
+        taken: &[EntryId],
+    ) -> Result<(), String> {
+        let mut expected = Vec::new();
+        for (id, entry) in &mut self.entries {
+            let (Some(owner), Some(touched)) = (&entry.owner, entry.touched) else { continue };
+            if owner == name || expected.len() == limit {
+                continue;
+            }
+            let surely = at.from.saturating_duration_since(touched.to) >= idle + grain;
+            let maybe = at.to.saturating_duration_since(touched.from) + grain >= idle;
+            if surely || (maybe && taken.contains(id)) {
+                entry.owner = Some(name.to_owned());
+                entry.touched = Some(at);
+                entry.deliveries += 1;
+                expected.push(*id);
+            }
         }
-        ids
+        if taken == expected { Ok(()) } else { Err(format!("{taken:?} instead of {expected:?}")) }
     }
 
-    pub(super) fn touch(&mut self, name: &str, id: EntryId, now: Instant) -> Ownership {
+    /// Of the time before this nothing is known of idle clocks.
+    pub(super) fn forget_touches(&mut self, long_ago: Instant) {
+        for entry in self.entries.values_mut().filter(|entry| entry.touched.is_some()) {
+            entry.touched = Some(Moment::since(long_ago));
+        }
+    }
+
+    pub(super) fn touch(&mut self, name: &str, id: EntryId, now: Moment) -> Ownership {
         let standing = self.standing(name, id);
         if standing == Ownership::Done {
             self.entries.get_mut(&id).unwrap().touched = Some(now);
@@ -163,7 +191,7 @@ impl Reference {
         standing
     }
 
-    pub(super) fn progress(&mut self, name: &str, step: &Progress, now: Instant) -> Ownership {
+    pub(super) fn progress(&mut self, name: &str, step: &Progress, now: Moment) -> Ownership {
         let standing = self.standing(name, step.id);
         if standing != Ownership::Done {
             return standing;
@@ -236,11 +264,22 @@ impl Reference {
         Ownership::Done
     }
 
-    /// The messages that are due, in order of time.
-    pub(super) fn due(&mut self, limit: usize, now_ms: u64) -> Vec<u64> {
+    /// Takes in that so many messages that were due were released, in order of time.
+    pub(super) fn due(
+        &mut self,
+        limit: usize,
+        (from_ms, to_ms): (u64, u64),
+        released: usize,
+    ) -> Result<Vec<u64>, String> {
         self.delayed.sort_by_key(|(due_ms, _)| *due_ms);
-        let due = self.delayed.iter().filter(|(due_ms, _)| *due_ms <= now_ms).count().min(limit);
-        self.delayed.drain(..due).map(|(_, message)| message).collect()
+        let due_at = |now_ms: u64| {
+            self.delayed.iter().filter(|(due_ms, _)| *due_ms <= now_ms).count().min(limit)
+        };
+        let expected = due_at(from_ms)..=due_at(to_ms);
+        if !expected.contains(&released) {
+            return Err(format!("{released} were released instead of {expected:?}"));
+        }
+        Ok(self.delayed.drain(..released).map(|(_, message)| message).collect())
     }
 
     pub(super) fn accounting(&self) -> Accounting {

@@ -6,9 +6,13 @@ use callboard::log::{
 };
 use tokio::time::Instant;
 
-use super::world::{Checked, Fate, World, open, same, sealed, told};
+use super::{
+    reference::Moment,
+    world::{ALL, Checked, Fate, World, open, same, sealed, told},
+};
 
-const IDLE: Duration = Duration::from_secs(7);
+/// An entry may be claimed when it was idle for so many ticks.
+const IDLE_TICKS: u32 = 7;
 
 /// A consumer with what it believes to hold. It may be wrong: that is the point.
 pub(super) struct Worker {
@@ -38,7 +42,7 @@ impl Worker {
         Self { name, held: Vec::new() }
     }
 
-    fn consumer(&self) -> Consumer {
+    pub(super) fn consumer(&self) -> Consumer {
         Consumer { group: "g".into(), name: self.name.clone() }
     }
 }
@@ -87,10 +91,13 @@ impl World {
         let name = consumer.name.clone();
         let streams = vec![self.stream.clone()];
         let request = ReadGroupRequest { streams, consumer, count, block: Duration::ZERO };
+        let begun = Instant::now();
         let read = self.log.read_group(request).await.map_err(told)?;
+        let at_time = Moment::since(begun);
         let entries: Vec<_> = read.into_iter().flat_map(|batch| batch.entries).collect();
         let ids: Vec<_> = entries.iter().map(|entry| entry.id).collect();
-        same("a read", ids, self.reference.read(&name, count, Instant::now()))?;
+        same("a read", ids, self.reference.read(&name, count, at_time))?;
+        self.remember();
         if fate == Fate::Arrives {
             for entry in entries {
                 self.hold(at, &entry, Recorded::default());
@@ -102,8 +109,7 @@ impl World {
     /// Looks for entries of its own that it does not know of, after an answer was lost.
     async fn recover(&mut self, at: usize) -> Checked {
         let consumer = self.workers[at].consumer();
-        let pending =
-            self.log.pending_of(&self.stream, &consumer, usize::MAX).await.map_err(told)?;
+        let pending = self.log.pending_of(&self.stream, &consumer, ALL).await.map_err(told)?;
         let ids: Vec<_> = pending.iter().map(|entry| entry.id).collect();
         same("what is pending", &ids, &self.reference.pending_of(&consumer.name))?;
         for entry in pending {
@@ -130,11 +136,16 @@ impl World {
         }
         let (consumer, limit) = (self.workers[at].consumer(), self.rng.usize(1..5));
         let name = consumer.name.clone();
-        let request = ClaimRequest { consumer, from: None, idle: IDLE, limit };
+        let idle = self.tick * IDLE_TICKS;
+        let request = ClaimRequest { consumer, from: None, idle, limit };
+        let begun = Instant::now();
         let claim = self.log.claim(&self.stream, request).await.map_err(told)?;
         let Claim::Taken { entries, gone } = claim else { return Err("it is in its grace".into()) };
         let ids: Vec<_> = entries.iter().map(|claimed| claimed.entry.id).collect();
-        same("a claim", ids, self.reference.claim(&name, IDLE, limit, Instant::now()))?;
+        let (at_time, span) = (Moment::since(begun), (idle, self.grain));
+        let claimed = self.reference.claim(&name, span, limit, at_time, &ids);
+        claimed.map_err(|why| format!("a claim: {why}"))?;
+        self.remember();
         same("what is gone", gone, vec![])?;
         for claimed in &entries {
             let expected = &self.reference.entries[&claimed.entry.id];
@@ -158,11 +169,14 @@ impl World {
     async fn touch(&mut self, at: usize) -> Checked {
         let consumer = self.workers[at].consumer();
         let ids: Vec<_> = self.workers[at].held.iter().map(|held| held.id).collect();
+        let begun = Instant::now();
         let answers = self.log.touch(&self.stream, &consumer, &ids).await.map_err(told)?;
+        let at_time = Moment::since(begun);
         for (id, answer) in ids.iter().zip(answers) {
-            let expected = self.reference.touch(&consumer.name, *id, Instant::now());
+            let expected = self.reference.touch(&consumer.name, *id, at_time);
             same("a touch", answer, expected)?;
         }
+        self.remember();
         // It does not believe the answers: a stale owner goes on.
         Ok(())
     }
@@ -211,7 +225,7 @@ impl World {
         let letter = sealed(&held.messages[index as usize..=index as usize]);
         let owner = Owner::Consumer(self.workers[at].consumer());
         let name = self.workers[at].name.clone();
-        let due_ms = self.log.now_ms().await.map_err(told)? + self.rng.u64(0..20_000);
+        let due_ms = self.log.now_ms().await.map_err(told)? + self.millis(20);
         let fate = self.fate();
         if fate == Fate::RequestLost {
             return Ok(());
@@ -227,6 +241,7 @@ impl World {
         let letters = self.reference.letters.len() + self.reference.delayed.len();
         let expected = self.reference.move_one(&name, held.id, index, due_ms);
         same("a move", answer, expected)?;
+        self.remember();
         let is_repeated = letters == self.reference.letters.len() + self.reference.delayed.len();
         self.met(match answer {
             Ownership::Done if is_repeated => "a move again",
@@ -269,10 +284,11 @@ impl World {
         if fate == Fate::RequestLost {
             return Ok(());
         }
-        let steps = std::slice::from_ref(&step);
+        let (steps, begun) = (std::slice::from_ref(&step), Instant::now());
         let answers = self.log.progress(&self.stream, &owner, steps).await.map_err(told)?;
-        let expected = self.reference.progress(&name, &step, Instant::now());
+        let expected = self.reference.progress(&name, &step, Moment::since(begun));
         same("progress", answers[0], expected)?;
+        self.remember();
         self.met(match answers[0] {
             Ownership::Done => "progress",
             Ownership::Disagrees => "progress that disagrees",
@@ -294,6 +310,7 @@ impl World {
         let ends = std::slice::from_ref(&end);
         let answers = self.log.settle(&self.stream, &owner, ends).await.map_err(told)?;
         same("a settle", answers[0], self.reference.settle(&name, &end))?;
+        self.remember();
         self.met(match answers[0] {
             Ownership::Done => "a settle",
             Ownership::NotPending => "a settle of what is not pending",
@@ -328,12 +345,14 @@ impl World {
 
     fn hold(&mut self, at: usize, entry: &Entry, recorded: Recorded) {
         let messages = open(&entry.frame);
+        // A log that lost its end may give it once more.
+        self.workers[at].held.retain(|held| held.id != entry.id);
         self.workers[at].held.push(Held { id: entry.id, messages, recorded });
     }
 }
 
 /// Bitmaps may differ in zeros at their end.
-fn normal(recorded: &Option<Recorded>) -> Option<Recorded> {
+pub(super) fn normal(recorded: &Option<Recorded>) -> Option<Recorded> {
     recorded.clone().map(|mut recorded| {
         while recorded.done.0.last() == Some(&0) {
             recorded.done.0.pop();

@@ -1,18 +1,18 @@
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
-use callboard::{
-    Incarnation,
-    log::{
-        Append, AppendRequest, Entry, EntryId, LogError, MessageLog, Place, StreamKind, StreamName,
-    },
-};
+use callboard::log::{Entry, EntryId, LogError, MessageLog, Place, StreamKind, StreamName};
 
-use super::{reference::Reference, worker::Worker};
+use super::{meddle::Meddle, producer::Producer, reference::Reference, worker::Worker};
+
+/// More than there ever is, and a number that servers take.
+pub(super) const ALL: usize = 1_000_000;
+/// States that are remembered, for a log that loses its end.
+const HISTORY: usize = 400;
 
 /// What the log did otherwise than the reference, or `Ok`.
 pub(super) type Checked<T = ()> = Result<T, String>;
@@ -37,24 +37,19 @@ pub(super) struct World {
     pub(super) names: u64,
     /// How often what was met, so that a world where nothing happens is noticed.
     pub(super) tally: BTreeMap<&'static str, u64>,
-    producers: Vec<Producer>,
-    messages: u64,
-    acknowledged: BTreeSet<u64>,
-}
-
-struct Producer {
-    incarnation: Incarnation,
-    lane: u32,
-    next: u64,
-    /// The first frame of all, for a producer that wakes up after it was forgotten.
-    first: Option<Frame>,
-    unacknowledged: Vec<Frame>,
-}
-
-#[derive(Clone)]
-struct Frame {
-    first: u64,
-    messages: Vec<u64>,
+    /// The unit of the world's time.
+    pub(super) tick: Duration,
+    /// How exactly the log's idle clocks count.
+    pub(super) grain: Duration,
+    /// The server below, if there is one that can be meddled with.
+    pub(super) meddler: Option<Box<dyn Meddle>>,
+    /// Whether the server has been left without memory.
+    pub(super) is_full: bool,
+    /// What the reference was after each call, newest last.
+    pub(super) history: VecDeque<Reference>,
+    pub(super) producers: Vec<Producer>,
+    pub(super) messages: u64,
+    pub(super) acknowledged: BTreeSet<u64>,
 }
 
 impl World {
@@ -69,6 +64,11 @@ impl World {
             seen: BTreeSet::new(),
             names: 0,
             tally: BTreeMap::new(),
+            tick: Duration::from_secs(1),
+            grain: Duration::ZERO,
+            meddler: None,
+            is_full: false,
+            history: VecDeque::from([Reference::default()]),
             producers: Vec::new(),
             messages: 0,
             acknowledged: BTreeSet::new(),
@@ -94,13 +94,41 @@ impl World {
         *self.tally.entry(what).or_default() += 1;
     }
 
+    pub(super) fn consumer(&self, name: &str) -> callboard::log::Consumer {
+        callboard::log::Consumer { group: "g".into(), name: name.into() }
+    }
+
     pub(super) fn name(&mut self) -> String {
         self.names += 1;
         format!("worker-{}", self.names)
     }
 
+    /// A random time up to so many ticks, in milliseconds.
+    pub(super) fn millis(&mut self, ticks: u64) -> u64 {
+        let tick_ms = u64::try_from(self.tick.as_millis()).expect("short");
+        self.rng.u64(0..ticks * tick_ms)
+    }
+
+    /// Notes what the reference is now: a log that loses its end goes back to one of these.
+    pub(super) fn remember(&mut self) {
+        if self.meddler.is_none() {
+            return;
+        }
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(self.reference.clone());
+    }
+
     /// One step of somebody, and a look at everything after it.
     pub(super) async fn step(&mut self) -> Checked {
+        if self.meddler.is_some() && self.rng.u32(..40) == 0 {
+            self.meddle().await?;
+            return self.check().await;
+        }
+        if self.is_full && self.rng.u32(..8) == 0 {
+            self.fill(false).await;
+        }
         match self.rng.u32(..20) {
             // A backlog that only grows would leave nothing for claims and stale owners.
             0..=5 if self.reference.entries.len() < 12 => self.produce().await?,
@@ -122,7 +150,7 @@ impl World {
             if self.reference.entries.is_empty() && self.reference.delayed.is_empty() {
                 return self.check_end();
             }
-            tokio::time::sleep(Duration::from_secs(8)).await;
+            tokio::time::sleep(self.tick * 8).await;
         }
         Err("the log was not drained".into())
     }
@@ -138,7 +166,7 @@ impl World {
         if twice.is_empty() { Ok(()) } else { Err(format!("appended twice: {twice:?}")) }
     }
 
-    async fn check(&self) -> Checked {
+    pub(super) async fn check(&self) -> Checked {
         let (log, stream) = (&self.log, &self.stream);
         let Some(info) = log.info(stream).await.map_err(told)? else {
             return same("the stream", false, self.reference.counted.appended > 0);
@@ -163,104 +191,18 @@ impl World {
     }
 
     pub(super) async fn list(&self, place: Place) -> Checked<Vec<Entry>> {
-        let range = self.log.range(&self.stream, place, EntryId::MIN, EntryId::MAX, usize::MAX);
+        let range = self.log.range(&self.stream, place, EntryId::MIN, EntryId::MAX, ALL);
         range.await.map_err(told)
-    }
-
-    fn producer(&mut self) -> Producer {
-        let incarnation = Incarnation::from_u128(self.rng.u128(..));
-        let lane = self.rng.u32(1..4);
-        Producer { incarnation, lane, next: 1, first: None, unacknowledged: Vec::new() }
-    }
-
-    /// Sends a new frame behind those whose outcome is unknown, or these again, in order.
-    async fn produce(&mut self) -> Checked {
-        let at = self.rng.usize(..self.producers.len());
-        let unknown = self.producers[at].unacknowledged.len();
-        if unknown == 0 || unknown < 2 && self.rng.bool() {
-            let count = self.rng.u64(1..=5);
-            let messages = (self.messages..self.messages + count).collect();
-            self.messages += count;
-            let producer = &mut self.producers[at];
-            let frame = Frame { first: producer.next, messages };
-            producer.next += count;
-            producer.first.get_or_insert_with(|| frame.clone());
-            producer.unacknowledged.push(frame.clone());
-            return self.send(at, frame).await;
-        }
-        for frame in self.producers[at].unacknowledged.clone() {
-            self.send(at, frame).await?;
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self, at: usize, frame: Frame) -> Checked {
-        let fate = self.fate();
-        if fate == Fate::RequestLost {
-            return Ok(());
-        }
-        let Producer { incarnation, lane, .. } = self.producers[at];
-        let request = AppendRequest {
-            stream: self.stream.clone(),
-            producer: incarnation,
-            lane,
-            first: frame.first,
-            count: u32::try_from(frame.messages.len()).unwrap(),
-            frame: sealed(&frame.messages),
-            must_exist: false,
-            backlog_max: None,
-        };
-        let count = u64::from(request.count);
-        let expected = self.reference.expect_append((incarnation, lane), frame.first, count);
-        let answer = match self.log.append(request).await {
-            Err(LogError::OutOfMemory) => {
-                self.met("an append without memory");
-                return Ok(());
-            }
-            answer => answer.map_err(told)?,
-        };
-        self.met(match answer {
-            Append::Stored(_) => "an append",
-            Append::Duplicate { .. } => "a duplicate",
-            _ => "a gap",
-        });
-        match (answer, expected) {
-            (Append::Stored(id), None) => {
-                let lane = (incarnation, lane);
-                self.reference.stored(id, lane, frame.first, &frame.messages);
-            }
-            (answer, expected) => same("an append", Some(answer), expected)?,
-        }
-        let is_stored = matches!(answer, Append::Stored(_) | Append::Duplicate { .. });
-        if fate == Fate::Arrives && is_stored {
-            let unknown = &mut self.producers[at].unacknowledged;
-            unknown.retain(|other| other.first != frame.first);
-            self.acknowledged.extend(frame.messages);
-        }
-        Ok(())
-    }
-
-    /// Forgets a producer as gone, which then wakes up and sends its first frame again.
-    async fn forget(&mut self) -> Checked {
-        let at = self.rng.usize(..self.producers.len());
-        let incarnation = self.producers[at].incarnation;
-        self.log.forget_producer(&self.stream, incarnation).await.map_err(told)?;
-        self.reference.forget(incarnation);
-        if let Some(frame) = self.producers[at].first.clone() {
-            self.send(at, frame).await?;
-        }
-        self.producers[at] = self.producer();
-        Ok(())
     }
 
     async fn release(&mut self) -> Checked {
         let limit = self.rng.usize(1..4);
         let last = self.last().await?;
-        let now_ms = self.log.now_ms().await.map_err(told)?;
+        let from_ms = self.log.now_ms().await.map_err(told)?;
         let due = self.log.due(&self.stream, limit).await.map_err(told)?;
-        let released = self.reference.due(limit, now_ms);
-        same("released messages", due.released, released.len())?;
-        self.enter_after(last, released).await
+        let to_ms = self.log.now_ms().await.map_err(told)?;
+        let released = self.reference.due(limit, (from_ms, to_ms), due.released);
+        self.enter_after(last, released?).await
     }
 
     async fn replay(&mut self) -> Checked {
@@ -297,11 +239,13 @@ impl World {
         for (entry, message) in entries.iter().zip(messages) {
             self.reference.enter(entry.id, vec![message]);
         }
+        self.remember();
         Ok(())
     }
 
     async fn let_time_pass(&mut self) {
-        tokio::time::sleep(Duration::from_millis(self.rng.u64(0..6000))).await;
+        let pause = self.millis(6);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 }
 
