@@ -94,24 +94,13 @@ fn millis(span: Duration) -> u64 {
 }
 
 /// Tells jobs and asks without a pause, and writes down each job before it is told and after it was
-/// acknowledged.
+/// acknowledged, and how each ask ended.
 #[derive(Debug)]
 pub struct Producer {
     ends: Arc<AtomicBool>,
     tellers: Vec<JoinHandle<()>>,
-    askers: Vec<JoinHandle<(u64, u64)>>,
+    askers: Vec<JoinHandle<()>>,
     tells_failed: Arc<AtomicU64>,
-}
-
-/// What a producer counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Produced {
-    /// Tells that failed.
-    pub tells_failed: u64,
-    /// Asks that were answered.
-    pub answered: u64,
-    /// Asks that ended otherwise.
-    pub unanswered: u64,
 }
 
 impl Producer {
@@ -143,44 +132,37 @@ impl Producer {
         });
         let tellers = tellers.collect();
         let askers = (0..ASKERS).map(|_| {
-            let (service, ends) = (service.clone(), ends.clone());
+            let (service, ends, record) = (service.clone(), ends.clone(), record.clone());
             tokio::spawn(async move {
-                let (mut answered, mut unanswered) = (0, 0);
+                let mut answered = 0;
                 while !ends.load(SeqCst) {
                     let ask = service.ask(Echo { n: answered, micros: 100 });
                     match ask.timeout(Duration::from_secs(3)).await {
                         Ok((n, _)) => {
                             assert_eq!(n, answered, "to each its own answer");
+                            record.write('r', answered);
                             answered += 1;
                         }
-                        Err(_) => unanswered += 1,
+                        Err(_) => record.write('x', answered),
                     }
                     tokio::time::sleep(BREATH).await;
                 }
-                (answered, unanswered)
             })
         });
         let askers = askers.collect();
         Self { ends, tellers, askers, tells_failed }
     }
 
-    /// Lets what is under way end.
+    /// Lets what is under way end; says how many tells failed.
     ///
     /// # Panics
     /// When an ask was answered with another's answer.
-    pub async fn end(self) -> Produced {
+    pub async fn end(self) -> u64 {
         self.ends.store(true, SeqCst);
-        for teller in self.tellers {
-            teller.await.expect("it tells");
+        for task in self.tellers.into_iter().chain(self.askers) {
+            task.await.expect("answers are right");
         }
-        let mut produced = Produced::default();
-        for asker in self.askers {
-            let (answered, unanswered) = asker.await.expect("answers are right");
-            produced.answered += answered;
-            produced.unanswered += unanswered;
-        }
-        produced.tells_failed = self.tells_failed.load(SeqCst);
-        produced
+        self.tells_failed.load(SeqCst)
     }
 }
 
@@ -191,6 +173,8 @@ pub struct Told {
     pub tried: BTreeSet<u64>,
     /// What was acknowledged.
     pub acknowledged: BTreeSet<u64>,
+    /// Asks that were answered, and that ended otherwise.
+    pub asked: (u64, u64),
 }
 
 impl Told {
@@ -203,10 +187,12 @@ impl Told {
             let (what, id) = line.split_once(' ').unwrap_or_else(|| panic!("{line:?}"));
             let id = id.parse().unwrap_or_else(|error| panic!("{line:?}: {error}"));
             match what {
-                "t" => self.tried.insert(id),
-                "a" => self.acknowledged.insert(id),
+                "t" => _ = self.tried.insert(id),
+                "a" => _ = self.acknowledged.insert(id),
+                "r" => self.asked.0 += 1,
+                "x" => self.asked.1 += 1,
                 _ => panic!("{line:?}"),
-            };
+            }
         }
     }
 }

@@ -82,7 +82,7 @@ async fn main() -> Result<(), BoxError> {
         Ok(system) => system,
         Err(error) => {
             say(&format!("error {error}"))?;
-            return Err(error.into());
+            return Err(error);
         }
     };
     say("ok")?;
@@ -136,12 +136,9 @@ impl Orders {
             ["incarnation"] => return Ok(self.system.incarnation().to_string()),
             // Tells jobs from this number on until it is told to end.
             ["produce", "end"] => {
-                let produced = self.producer.take().ok_or("it does not produce")?.end().await;
+                let failed = self.producer.take().ok_or("it does not produce")?.end().await;
                 let lost = self.system.bus().stats().messages_lost;
-                return Ok(format!(
-                    "{} {} {} {lost}",
-                    produced.tells_failed, produced.answered, produced.unanswered
-                ));
+                return Ok(format!("{failed} {lost}"));
             }
             ["produce", name, first] => {
                 let record = Record::open(&self.path.with_extension("told"))?;

@@ -117,11 +117,7 @@ async fn accept(listener: TcpListener, port: u16, faults: Arc<Faults>) {
 }
 
 /// Carries bytes until the connection ends.
-async fn carry(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    faults: &Faults,
-) {
+async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, faults: &Faults) {
     let mut buffer = vec![0; 16 * 1024];
     let (mut left, mut fault) = faults.next();
     loop {
@@ -192,9 +188,8 @@ mod tests {
             let (mut from, mut to) = stream.split();
             let data = vec![1; bytes];
             let mut back = vec![0; bytes];
-            let echoed = async {
-                tokio::try_join!(to.write_all(&data), from.read_exact(&mut back)).is_ok()
-            };
+            let echoed =
+                async { tokio::try_join!(to.write_all(&data), from.read_exact(&mut back)).is_ok() };
             tokio::time::timeout(Duration::from_secs(2), echoed).await.unwrap_or(false)
         };
         for _ in 0..20 {

@@ -26,9 +26,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 async fn stored(log: &dyn MessageLog) -> Vec<u64> {
     let stream = service_stream("adder");
     let listed = log.range(&stream, Place::Live, EntryId::MIN, EntryId::MAX, 1000).await.unwrap();
-    let frames = listed.into_iter().map(|entry| {
-        callboard::bus::frame::Frame::parse(entry.frame).expect("a good frame")
-    });
+    let frames = listed
+        .into_iter()
+        .map(|entry| callboard::bus::frame::Frame::parse(entry.frame).expect("a good frame"));
     let values = frames.flat_map(|frame| {
         let bodies: Vec<_> =
             (0..frame.count()).filter_map(|index| Some(frame.message(index)?.1)).collect();
@@ -147,12 +147,13 @@ async fn a_log_that_was_away_from_everybody_gives_nothing_away() {
     for outage in [8, 40, 120].map(Duration::from_secs) {
         let (log, cluster) = (old_log(), Cluster::new());
         let away = Arc::new(AtomicBool::new(false));
-        let faulty = {
-            let away = away.clone();
-            FaultyLog::new(log.clone(), move |_| {
-                if away.load(Relaxed) { Fault::Hang } else { Fault::None }
-            })
-        };
+        let faulty =
+            {
+                let away = away.clone();
+                FaultyLog::new(log.clone(), move |_| {
+                    if away.load(Relaxed) { Fault::Hang } else { Fault::None }
+                })
+            };
         let owner = cluster.join(Arc::new(faulty.clone())).await;
         let kept = Kept::default();
         let _owner_reads = owner.consume_service(&name("adder"), kept.intake()).await.unwrap();

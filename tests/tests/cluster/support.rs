@@ -172,6 +172,16 @@ pub async fn sees(system: &System, service: &str, instances: usize) {
     .unwrap_or_else(|trouble| panic!("{trouble}: {} are seen", count()));
 }
 
+/// Waits until a worker sees so many instances of a service.
+pub async fn worker_sees(worker: &mut WorkerProcess, service: &str, instances: usize) {
+    let question = format!("instances {service}");
+    wait_until(&question, PATIENCE, async || {
+        order(worker, &question).await.split_whitespace().count() >= instances
+    })
+    .await
+    .unwrap_or_else(|trouble| panic!("{trouble}"));
+}
+
 /// Serves the workers' service here, too.
 pub async fn serve(
     cluster: &Cluster,

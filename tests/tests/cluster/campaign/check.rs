@@ -11,7 +11,8 @@ use super::stream::Stream;
 
 /// What a campaign came to.
 pub struct Verdict {
-    pub acknowledged: usize,
+    acknowledged: usize,
+    asked: (u64, u64),
     handled: usize,
     dead: usize,
     handled_twice: usize,
@@ -42,10 +43,10 @@ impl Verdict {
         let accounting = stream.info().await.expect("it exists").accounting;
         let ended: BTreeSet<u64> = handled.keys().chain(letters.keys()).copied().collect();
         let may_be = |id: &u64| 1 + undone.get(id).copied().unwrap_or(0);
-        let is_guilty =
-            |id: &u64, why: &str| is_poison(*id) || why.contains("its process ended");
+        let is_guilty = |id: &u64, why: &str| is_poison(*id) || why.contains("its process ended");
         Self {
             acknowledged: told.acknowledged.len(),
+            asked: told.asked,
             handled: handled.len(),
             dead: letters.len(),
             handled_twice: handled.values().filter(|times| **times > 1).count(),
@@ -74,6 +75,7 @@ impl Verdict {
     }
 
     pub fn assert_nothing_is_wrong(&self) {
+        assert!(self.acknowledged > 100 && self.asked.0 > 10, "too little load: {self}");
         assert_eq!(self.lost, BTreeSet::new(), "lost: {self}");
         assert_eq!(self.doubled, BTreeMap::new(), "handled again though it was done: {self}");
         assert_eq!(self.stored_twice, 0, "stored twice, or counted so: {self}");
@@ -92,8 +94,10 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} acknowledged, {} lost, {} handled, {} dead; {} undone at kills, {} handled twice, of \
-             these {} that were not undone; {} stored twice",
+            "{} asks answered and {} not; {} acknowledged, {} lost, {} handled, {} dead; {} undone at kills, {} handled twice, of \
+             these {} that were not undone; appended less jobs: {}",
+            self.asked.0,
+            self.asked.1,
             self.acknowledged,
             self.lost.len(),
             self.handled,

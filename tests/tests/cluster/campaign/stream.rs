@@ -6,8 +6,8 @@ use callboard::{
     Incarnation, Message, Name,
     bus::{codec, frame::Frame, keys},
     log::{
-        Accounting, Consumer, EntryId, LogError, MessageLog, Owner, Place, RedisLog, RedisOptions,
-        StreamInfo, StreamName,
+        Accounting, Consumer, Entry, EntryId, LogError, MessageLog, Owner, Place, RedisLog,
+        RedisOptions, StreamInfo, StreamName,
     },
 };
 use callboard_tests::jobs::Job;
@@ -54,15 +54,26 @@ impl Stream {
         info.length == 0 && held + delayed == 0
     }
 
-    /// What lies with this consumer and is not recorded as done.
-    pub async fn undone_of(&self, consumer: Incarnation) -> BTreeSet<u64> {
+    /// How many messages each entry holds that lies with this consumer, oldest first.
+    pub async fn pending_of(&self, consumer: Incarnation) -> Vec<u64> {
+        let frames = self.entries_of(consumer).await.1;
+        let frames = frames.into_iter().map(|entry| Frame::parse(entry.frame));
+        frames.map(|frame| frame.expect("a good frame").count().into()).collect()
+    }
+
+    async fn entries_of(&self, consumer: Incarnation) -> (Owner, Vec<Entry>) {
         let groups = self.info().await.map(|info| info.groups).unwrap_or_default();
-        let Some(group) = groups.into_iter().next() else { return BTreeSet::new() };
-        let consumer = Consumer { group: group.name, name: consumer.to_string() };
+        let group = groups.into_iter().next().map(|group| group.name).unwrap_or_default();
+        let consumer = Consumer { group, name: consumer.to_string() };
         let pending =
             self.ask(async || self.log.pending_of(&self.name, &consumer, ALL).await).await;
+        (Owner::Consumer(consumer), pending)
+    }
+
+    /// What lies with this consumer and is not recorded as done.
+    pub async fn undone_of(&self, consumer: Incarnation) -> BTreeSet<u64> {
+        let (owner, pending) = self.entries_of(consumer).await;
         let ids: Vec<EntryId> = pending.iter().map(|entry| entry.id).collect();
-        let owner = Owner::Consumer(consumer);
         let recorded = self.ask(async || self.log.recorded(&self.name, &owner, &ids).await).await;
         let mut undone = BTreeSet::new();
         for (entry, recorded) in pending.into_iter().zip(recorded) {
@@ -77,9 +88,8 @@ impl Stream {
 
     /// The dead letters: jobs and why.
     pub async fn letters(&self) -> BTreeMap<u64, String> {
-        let listed = async || {
-            self.log.range(&self.name, Place::Dead, EntryId::MIN, EntryId::MAX, ALL).await
-        };
+        let listed =
+            async || self.log.range(&self.name, Place::Dead, EntryId::MIN, EntryId::MAX, ALL).await;
         let mut letters = BTreeMap::new();
         for entry in self.ask(listed).await {
             let frame = Frame::parse(entry.frame).expect("a good frame");
