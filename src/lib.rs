@@ -59,6 +59,9 @@ pub use service::{
     Broadcast, BroadcastError, ServedBy, Serves, ServiceAsk, ServiceBroadcast, ServiceRef,
     ServiceTell,
 };
-pub use system::{ActixService, Embedded, Serve, Service, Spawn, SpawnPool, System, SystemBuilder};
+pub use system::{
+    ActixService, Embedded, Serve, Service, Spawn, SpawnPool, System, SystemBuilder, SystemEvent,
+    SystemEvents,
+};
 pub use time::{DurationError, parse_duration};
 pub use topic::{LocalTopic, Published, Subscription};

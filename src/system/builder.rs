@@ -1,7 +1,10 @@
 use std::{collections::BTreeMap, fmt, num::NonZero, sync::Arc, thread::available_parallelism};
 
+use tokio::sync::broadcast;
+
 use super::{
     Embedded, Inner, Runtime, System,
+    events::{SystemEvent, WAITING_MAX},
     settings::{ARBITERS_MAX, EtcdUser, Settings},
     stores::{Backends, Stores},
 };
@@ -139,6 +142,8 @@ impl SystemBuilder {
         let incarnation = Incarnation::fresh();
         let io = runtime.io().clone();
         let (always_remote, labels) = (self.always_remote, self.labels);
+        let (events, _) = broadcast::channel(WAITING_MAX);
+        let told = events.clone();
         // On the runtime that has timers, whatever the caller runs on.
         let started = runtime.io().spawn(async move {
             let backends = stores.connect().await?;
@@ -149,6 +154,10 @@ impl SystemBuilder {
                 .map_err(|error| Error::Directory(error.into()))?;
             let mut options = BusOptions::new(backends.log, cluster.clone(), incarnation);
             options.membership = Some(Registered::new(directory.clone()));
+            options.observer = Some(Arc::new(move |event| {
+                // An error means that nobody listens.
+                drop(told.send(SystemEvent::Bus(event)));
+            }));
             let bus =
                 Bus::start(options, io.clone()).await.map_err(|error| Error::Log(error.into()))?;
             Node::open(NodeParts {
@@ -167,7 +176,7 @@ impl SystemBuilder {
             Err(_) => Err(Error::ShutDown),
         });
         match started {
-            Ok(node) => Ok(System::assemble(runtime, node)),
+            Ok(node) => Ok(System::assemble(runtime, node, events)),
             Err(error) => {
                 runtime.begin_stop().ended().await;
                 Err(error)
@@ -177,8 +186,8 @@ impl SystemBuilder {
 }
 
 impl System {
-    fn assemble(runtime: Runtime, node: Arc<Node>) -> Self {
-        let system = Self(Arc::new(Inner::new(runtime, node)));
+    fn assemble(runtime: Runtime, node: Arc<Node>, events: broadcast::Sender<SystemEvent>) -> Self {
+        let system = Self(Arc::new(Inner::new(runtime, node, events)));
         for host in system.0.runtime.hosts() {
             host.set_extension(system.extension());
         }

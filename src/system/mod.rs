@@ -8,6 +8,7 @@ mod builder;
 mod ctx;
 mod embedded;
 pub(crate) mod entry;
+mod events;
 mod inspect;
 mod pool;
 mod runtime;
@@ -30,11 +31,12 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 pub use actix_side::ActixService;
 pub use builder::SystemBuilder;
 pub use embedded::Embedded;
+pub use events::{SystemEvent, SystemEvents};
 pub use pool::SpawnPool;
 pub(crate) use runtime::Runtime;
 pub use serve::{Serve, Service};
@@ -70,6 +72,7 @@ pub struct System(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) runtime: Runtime,
     pub(crate) node: Arc<Node>,
+    events: broadcast::Sender<SystemEvent>,
     /// What is served here, by name.
     pub(crate) services: Mutex<FxHashMap<Name, serve::Slot>>,
     last_instance: AtomicU64,
@@ -81,10 +84,11 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    fn new(runtime: Runtime, node: Arc<Node>) -> Self {
+    fn new(runtime: Runtime, node: Arc<Node>, events: broadcast::Sender<SystemEvent>) -> Self {
         Self {
             runtime,
             node,
+            events,
             services: Mutex::default(),
             last_instance: AtomicU64::new(0),
             reported: Mutex::default(),

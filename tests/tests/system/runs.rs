@@ -8,7 +8,12 @@ use std::{
     },
 };
 
-use callboard::{Embedded, Name, bus::keys, log::MessageLog as _, prelude::*};
+use callboard::{
+    Embedded, Name, SystemEvent,
+    bus::{BusEvent, keys},
+    log::{AppendRequest, MessageLog as _},
+    prelude::*,
+};
 use parking_lot::Mutex;
 use serde::Deserializer;
 
@@ -157,6 +162,7 @@ async fn what_comes_in_one_frame_is_handled_in_its_order_whatever_its_kinds()
 #[callboard::test]
 async fn a_panic_among_them_costs_one_message_and_none_is_handled_twice() -> callboard::Result<()> {
     let stage = Stage::new(1).await;
+    let mut events = stage.one.events();
     for number in 0..60 {
         stage.scribe.tell(Note(number)).buffered().await?;
     }
@@ -165,6 +171,38 @@ async fn a_panic_among_them_costs_one_message_and_none_is_handled_twice() -> cal
     handled.sort_unstable();
     assert_eq!(handled, (0..60).filter(|number| *number != 13).collect::<Vec<_>>());
     assert_eq!((stage.tries.load(SeqCst), stage.letters().await), (5, 1));
+    let told = events.next().await;
+    let Some(SystemEvent::Bus(BusEvent::Buried { message, reason, .. })) = told else {
+        panic!("{told:?}");
+    };
+    assert_eq!((&*message, &*reason), ("Note", "its handler panicked, attempt 5 of 5"));
+    stage.end().await
+}
+
+#[callboard::test]
+async fn a_listener_that_is_too_slow_is_told_how_much_it_missed() -> callboard::Result<()> {
+    let stage = Stage::new(1).await;
+    let mut events = stage.one.events();
+    let stream = keys::service(stage.one.cluster(), &Name::new("scribe").expect("a name"), 0);
+    for first in 1..=1100 {
+        let garbage = AppendRequest {
+            stream: stream.clone(),
+            producer: callboard::Incarnation::from_u128(1),
+            lane: 1,
+            first,
+            count: 1,
+            frame: "garbage".into(),
+            must_exist: false,
+            backlog_max: None,
+        };
+        stage.store.log().append(garbage).await.expect("it is stored");
+    }
+    until("all are buried", async || stage.one.bus().stats().entries_unreadable == 1100).await;
+    assert_eq!(events.next().await, Some(SystemEvent::Missed(1100 - 1024)));
+    for _ in 0..1024 {
+        let told = events.next().await;
+        assert!(matches!(told, Some(SystemEvent::Bus(BusEvent::Unreadable { .. }))), "{told:?}");
+    }
     stage.end().await
 }
 
