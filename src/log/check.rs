@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::log::{
-    AppendRequest, FRAME_BYTES_MAX, LogError, Mark, Owner, Place, ReplayRequest, StreamKind,
-    StreamName,
+    AppendRequest, FRAME_BYTES_MAX, LogError, Mark, Owner, Place, ReplayFrame, ReplayRequest,
+    Settle, StreamKind, StreamName,
 };
 
 pub(in crate::log) fn append(request: &AppendRequest) -> Result<(), LogError> {
@@ -20,10 +20,26 @@ pub(in crate::log) fn replay(request: &ReplayRequest) -> Result<(), LogError> {
     if request.from == Place::Live {
         return Err(LogError::Refused("live entries can't be replayed".to_owned()));
     }
-    request.frames.iter().try_for_each(|(_, messages, bytes)| {
+    let fits = match request.from {
+        Place::Dead => request.run.is_none() && request.frames.iter().all(|frame| frame.part == 0),
+        _ => request.into.is_none(),
+    };
+    if !fits {
+        let what = "dead letters have neither run nor parts, retained entries stay in their stream";
+        return Err(LogError::Refused(what.to_owned()));
+    }
+    request.frames.iter().try_for_each(|ReplayFrame { count: messages, frame: bytes, .. }| {
         frame(bytes)?;
         count(*messages)
     })
+}
+
+pub(in crate::log) fn retain(entries: &[Settle]) -> Result<(), LogError> {
+    let keeps_none = |end: &Settle| end.retain.is_some_and(|retain| retain.entries_max == 0);
+    if entries.iter().any(keeps_none) {
+        return Err(LogError::Refused("at least one retained entry is kept".to_owned()));
+    }
+    Ok(())
 }
 
 pub(in crate::log) fn frame(frame: &Bytes) -> Result<(), LogError> {

@@ -24,13 +24,13 @@ pub use self::redis::{RedisLog, RedisOptions};
 pub use embedded::{EmbeddedLog, EmbeddedLogOptions};
 pub use error::LogError;
 pub use outcome::{
-    Accounting, Append, Claim, ClaimedEntry, Due, Fence, GroupInfo, Ownership, Recorded, Replayed,
-    StreamInfo,
+    Accounting, Append, Claim, ClaimedEntry, Due, Fence, GroupInfo, Ownership, Recorded,
+    ReplayStop, Replayed, StreamInfo,
 };
 pub use request::{
     AppendRequest, Attempt, BuryEntryRequest, BuryRequest, ClaimRequest, Consumer, Disposal, Done,
-    Mark, Owner, Place, PostponeRequest, Progress, ReadGroupRequest, ReplayRequest, Settle, Start,
-    Totals,
+    Mark, Owner, Place, PostponeRequest, Progress, ReadGroupRequest, ReplayFrame, ReplayRequest,
+    Retain, Settle, Start, Totals,
 };
 pub use stream::{EntryId, FRAME_BYTES_MAX, StreamKind, StreamName};
 
@@ -162,13 +162,20 @@ pub struct ReadBatch {
 /// - MUST `replay_moves_dead_letters_back`, at most `limit`, oldest first, each once, and counts
 ///   them as appended again.
 /// - MUST `replay_copies_retained_entries`, which stay where they are.
+/// - MUST `replay_of_a_run_copies_each_part_once`: what is at or before the last part that the same
+///   run has put there within a day is left out, also when a call is made again.
+/// - MUST `replay_moves_letters_into_another_stream_once`: they are counted there, and not where they
+///   lay; into an inbox that does not exist none goes, and none is made by it.
+/// - MUST `replay_stops_at_the_backlog`, with [`ReplayStop::Full`], and moves the rest when there is
+///   room.
 /// - MUST `dead_letters_are_listed_and_dropped`.
 /// - MUST `delete_removes_all_of_a_stream`, lanes and dead letters too; a blocked read of it ends
 ///   with nothing or waits on.
 /// - MUST `streams_are_listed_by_prefix`.
 /// - MUST `remove_group_forgets_its_pending_entries`; the entries stay.
 /// - MUST `retained_entries_are_kept_after_settling`, when the settle says so, until they are older
-///   than it says.
+///   than it says; their number and size can be seen.
+/// - MUST `retained_entries_are_bounded_in_number`: the oldest go first.
 #[async_trait]
 pub trait MessageLog: Send + Sync + fmt::Debug + 'static {
     /// Appends one frame if it is the next of its lane.

@@ -105,6 +105,18 @@ pub struct Replayed {
     pub messages: u64,
     /// The last id that was looked at; go on after it.
     pub last: Option<EntryId>,
+    /// Why the rest was left where it is; none when all that was named and is there was moved, or the
+    /// limit was reached.
+    pub stop: Option<ReplayStop>,
+}
+
+/// Why a replay did not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReplayStop {
+    /// The stream holds as many messages as it may.
+    Full,
+    /// The stream that it goes into does not exist.
+    Gone,
 }
 
 /// Messages of a stream by what became of them:
@@ -173,6 +185,8 @@ pub struct StreamInfo {
     pub dead_letters: u64,
     /// Retained entries.
     pub retained: u64,
+    /// About how much memory they take, in bytes.
+    pub retained_bytes: u64,
     /// The fence's epoch and holder.
     pub fence: Option<(u64, String)>,
     /// What became of its messages (zero for kinds that are not counted).

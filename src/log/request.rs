@@ -179,9 +179,18 @@ pub struct Settle {
     pub count: u32,
     /// What became of them; the sum is `count`.
     pub totals: Totals,
-    /// Keep a copy among the retained entries, and drop those settled longer ago than this. A topic
-    /// ignores it: it keeps its entries anyway.
-    pub retain: Option<Duration>,
+    /// Keep a copy among the retained entries. A topic ignores it: it keeps its entries anyway.
+    pub retain: Option<Retain>,
+}
+
+/// How long, and how much at most, settled entries are kept. Whoever settles with it drops what is
+/// beyond it, the oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retain {
+    /// Those settled longer ago than this go.
+    pub age: Duration,
+    /// The most entries that stay, at least 1.
+    pub entries_max: u64,
 }
 
 /// One message of an entry that is moved out of it.
@@ -264,11 +273,33 @@ pub struct ReplayRequest {
     pub first: EntryId,
     /// Last id, included.
     pub last: EntryId,
-    /// The most entries of this step.
+    /// The most frames of this step.
     pub limit: usize,
-    /// What each stored entry becomes: its id, the number of messages in it, and the frame that is
-    /// appended in its place. Entries of the range that are not listed here stay.
-    pub frames: Vec<(EntryId, u32, Bytes)>,
+    /// Put them into this stream instead of their own; one of kind inbox must exist. Dead letters
+    /// only. Where the other sits in another slot they are written there first, known by where they
+    /// lay for a day, and leave their place after that.
+    pub into: Option<StreamName>,
+    /// The name of the replay that this step belongs to. Retained entries only, which stay where they
+    /// are: the log remembers for a day how far each run came, and puts nothing there twice.
+    pub run: Option<String>,
+    /// Stop where the stream would hold and delay more messages than this. A stream whose messages
+    /// are not counted ignores it.
+    pub backlog_max: Option<u64>,
+    /// What becomes of the stored entries. Those of the range that are not named here stay.
+    pub frames: Vec<ReplayFrame>,
+}
+
+/// What goes into the stream in the place of a stored entry, or for a part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayFrame {
+    /// The stored entry.
+    pub id: EntryId,
+    /// Which part of a retained entry it is, from 0; a dead letter has no parts.
+    pub part: u32,
+    /// How many messages the frame holds.
+    pub count: u32,
+    /// The frame.
+    pub frame: Bytes,
 }
 
 /// How an entry ended, for logs and events.

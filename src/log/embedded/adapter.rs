@@ -132,6 +132,7 @@ impl MessageLog for EmbeddedLog {
         entries: &[Settle],
     ) -> Result<Vec<Ownership>, LogError> {
         check::owner(stream, owner)?;
+        check::retain(entries)?;
         let now = self.shared.now();
         self.shared.each(stream, entries, |stream, end| stream.settle(owner, end, now))
     }
@@ -285,8 +286,13 @@ impl MessageLog for EmbeddedLog {
         request: ReplayRequest,
     ) -> Result<Replayed, LogError> {
         check::replay(&request)?;
-        let now_ms = self.shared.now().ms;
-        let replayed = self.shared.with(stream, |stream| stream.replay(&request, now_ms));
+        let now = self.shared.now();
+        let replayed = match request.into.as_ref().filter(|into| *into != stream) {
+            None => self.shared.with(stream, |stream| stream.replay(&request, now)),
+            Some(into) => self.shared.with_both(stream, into, |source, target| {
+                source.replay_into(target, &request, now)
+            }),
+        };
         Ok(replayed.unwrap_or_default())
     }
 

@@ -24,12 +24,18 @@ impl Memory {
         if wanted > self.max { Err(LogError::OutOfMemory) } else { Ok(()) }
     }
 
-    pub(super) fn take(&self, frame_bytes: usize) {
-        self.used.fetch_add(cost(frame_bytes), Ordering::Relaxed);
+    /// Takes memory for a frame, and says how much.
+    pub(super) fn take(&self, frame_bytes: usize) -> u64 {
+        let cost = cost(frame_bytes);
+        self.used.fetch_add(cost, Ordering::Relaxed);
+        cost
     }
 
-    pub(super) fn give_back(&self, frame_bytes: usize) {
-        self.used.fetch_sub(cost(frame_bytes), Ordering::Relaxed);
+    /// Gives back what a frame took, and says how much that was.
+    pub(super) fn give_back(&self, frame_bytes: usize) -> u64 {
+        let cost = cost(frame_bytes);
+        self.used.fetch_sub(cost, Ordering::Relaxed);
+        cost
     }
 
     pub(super) fn used(&self) -> u64 {

@@ -15,6 +15,7 @@ mod memory;
 mod part;
 mod read;
 mod record;
+mod replay;
 mod settle;
 mod steps;
 mod stream;

@@ -25,18 +25,20 @@ pub(super) struct Part {
     entries: BTreeMap<EntryId, Stored>,
     /// The last id ever given, so that ids grow also when entries leave and the clock stands still.
     last: EntryId,
+    /// What the entries take of the memory.
+    bytes: u64,
     memory: Arc<Memory>,
 }
 
 impl Part {
     pub(super) fn new(memory: Arc<Memory>) -> Self {
-        Self { entries: BTreeMap::new(), last: EntryId::MIN, memory }
+        Self { entries: BTreeMap::new(), last: EntryId::MIN, bytes: 0, memory }
     }
 
     pub(super) fn push(&mut self, now_ms: u64, frame: Bytes, count: u32) -> EntryId {
         let id = self.next_id(now_ms);
         self.last = id;
-        self.memory.take(frame.len());
+        self.bytes += self.memory.take(frame.len());
         self.entries.insert(id, Stored { frame, count, record: Record::default() });
         id
     }
@@ -48,7 +50,7 @@ impl Part {
 
     pub(super) fn remove(&mut self, id: EntryId) -> Option<Stored> {
         let stored = self.entries.remove(&id)?;
-        self.memory.give_back(stored.frame.len());
+        self.bytes -= self.memory.give_back(stored.frame.len());
         Some(stored)
     }
 
@@ -89,9 +91,21 @@ impl Part {
         let kept = self.entries.split_off(&before);
         let removed = std::mem::replace(&mut self.entries, kept);
         for stored in removed.values() {
-            self.memory.give_back(stored.frame.len());
+            self.bytes -= self.memory.give_back(stored.frame.len());
         }
         removed.len() as u64
+    }
+
+    /// Removes the oldest until there are no more than this.
+    pub(super) fn trim_to(&mut self, entries_max: u64) {
+        while self.entries.len() as u64 > entries_max {
+            let Some((_, stored)) = self.entries.pop_first() else { return };
+            self.bytes -= self.memory.give_back(stored.frame.len());
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Messages that are in entries and not done.

@@ -9,8 +9,8 @@ use super::{
     stream::Stream,
 };
 use crate::log::{
-    Claim, ClaimRequest, EntryId, Mark, Owner, Ownership, Progress, Recorded, Settle, StreamKind,
-    Totals,
+    Claim, ClaimRequest, EntryId, Mark, Owner, Ownership, Progress, Recorded, Retain, Settle,
+    StreamKind, Totals,
 };
 
 impl Stream {
@@ -83,7 +83,7 @@ impl Stream {
         Ownership::Done
     }
 
-    fn end(&mut self, owner: &Owner, id: EntryId, retain: Option<Duration>, now_ms: u64) {
+    fn end(&mut self, owner: &Owner, id: EntryId, retain: Option<Retain>, now_ms: u64) {
         if let Owner::Consumer(consumer) = owner
             && let Some(group) = self.groups.get_mut(&consumer.group)
         {
@@ -215,14 +215,15 @@ impl Stream {
         self.counted.dead += grown(before.dead, after.dead);
     }
 
-    fn take_out(&mut self, id: EntryId, retain: Option<Duration>, now_ms: u64) {
+    fn take_out(&mut self, id: EntryId, retain: Option<Retain>, now_ms: u64) {
         let Some(stored) = self.live.remove(id) else { return };
         if self.name.is_counted() {
             self.counted.frames_out += 1;
         }
-        if let Some(keep) = retain {
+        if let Some(Retain { age, entries_max }) = retain {
             self.retained.push(now_ms, stored.frame, stored.count);
-            self.retained.trim(EntryId { ms: now_ms.saturating_sub(millis(keep)), seq: 0 });
+            self.retained.trim(EntryId { ms: now_ms.saturating_sub(millis(age)), seq: 0 });
+            self.retained.trim_to(entries_max);
         }
     }
 }

@@ -10,11 +10,12 @@ use super::{
     lanes::{Lanes, Verdict},
     memory::Memory,
     part::Part,
+    replay::Runs,
     wait::Waiters,
 };
 use crate::log::{
-    Accounting, Append, AppendRequest, Due, EntryId, Fence, LogError, Place, ReplayRequest,
-    Replayed, Start, StreamInfo, StreamName,
+    Accounting, Append, AppendRequest, Due, EntryId, Fence, LogError, Place, Start, StreamInfo,
+    StreamName,
 };
 
 /// A stream with all that belongs to it.
@@ -33,6 +34,8 @@ pub(super) struct Stream {
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) delay: DelaySet,
     pub(super) fence: Option<(u64, String)>,
+    /// How far replays of retained entries came.
+    pub(super) runs: Runs,
     /// What only counts up; `delayed` and `held` are computed.
     pub(super) counted: Accounting,
     pub(super) waiters: Waiters,
@@ -53,6 +56,7 @@ impl Stream {
             groups: BTreeMap::new(),
             delay: DelaySet::new(Arc::clone(&memory)),
             fence: None,
+            runs: Runs::default(),
             counted: Accounting::default(),
             waiters: Waiters::default(),
             memory,
@@ -138,28 +142,6 @@ impl Stream {
         Due { released, next_ms: self.delay.next_ms() }
     }
 
-    pub(super) fn replay(&mut self, request: &ReplayRequest, now_ms: u64) -> Replayed {
-        let range = request.first..=request.last;
-        let part = self.part(request.from);
-        let is_there = |id: &EntryId| range.contains(id) && part.contains(*id);
-        let mut frames: Vec<_> = request.frames.iter().filter(|(id, ..)| is_there(id)).collect();
-        frames.sort_by_key(|(id, ..)| *id);
-        frames.dedup_by_key(|(id, ..)| *id);
-        let mut replayed = Replayed::default();
-        for (id, count, frame) in frames.into_iter().take(request.limit) {
-            if request.from == Place::Dead {
-                self.dead.remove(*id);
-            }
-            self.store(frame.clone(), *count, now_ms);
-            if self.name.is_counted() {
-                self.counted.appended += u64::from(*count);
-            }
-            replayed.messages += u64::from(*count);
-            replayed.last = Some(*id);
-        }
-        replayed
-    }
-
     pub(super) fn ensure_group(&mut self, group: &str, start: Start) -> &mut Group {
         self.exists = true;
         let last = self.live.last();
@@ -204,6 +186,7 @@ impl Stream {
             groups: self.groups.iter().map(|(name, group)| group.info(name)).collect(),
             dead_letters: self.dead.len() as u64,
             retained: self.retained.len() as u64,
+            retained_bytes: self.retained.memory_bytes(),
             fence: self.fence.clone(),
             accounting: self.accounting(),
         }
@@ -244,7 +227,7 @@ impl Stream {
     }
 
     /// Held and delayed messages, by what was counted.
-    fn backlog(&self) -> u64 {
+    pub(super) fn backlog(&self) -> u64 {
         let Accounting { appended, handled, expired, cancelled, dead, .. } = self.counted;
         appended - handled - expired - cancelled - dead
     }
@@ -257,7 +240,7 @@ impl Stream {
         }
     }
 
-    fn store(&mut self, frame: Bytes, count: u32, now_ms: u64) -> EntryId {
+    pub(super) fn store(&mut self, frame: Bytes, count: u32, now_ms: u64) -> EntryId {
         let id = self.live.push(now_ms, frame, count);
         if self.name.is_counted() {
             self.counted.frames_in += 1;

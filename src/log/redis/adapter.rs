@@ -1,7 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use redis::Value;
 use tokio::time::Instant;
 
@@ -190,6 +189,7 @@ impl MessageLog for RedisLog {
         entries: &[Settle],
     ) -> Result<Vec<Ownership>, LogError> {
         check::owner(stream, owner)?;
+        check::retain(entries)?;
         self.settle_all(stream, owner, entries).await
     }
 
@@ -340,24 +340,10 @@ impl MessageLog for RedisLog {
         request: ReplayRequest,
     ) -> Result<Replayed, LogError> {
         check::replay(&request)?;
-        let range = request.first..=request.last;
-        let frames: BTreeMap<EntryId, (u32, &Bytes)> = request
-            .frames
-            .iter()
-            .rev() // of two for one id the first counts
-            .filter(|(id, ..)| range.contains(id))
-            .map(|(id, count, frame)| (*id, (*count, frame)))
-            .collect();
-        let keys = [keys::live(stream), keys::hw(stream), keys::place(stream, request.from)];
-        let mut call = Call::script("replay to", Name::Replay, &keys)
-            .on(stream)
-            .arg(u8::from(stream.is_counted()))
-            .arg(u8::from(request.from == Place::Dead))
-            .arg(request.limit);
-        for (id, (count, frame)) in frames {
-            call = call.arg(id.to_string()).arg(count).arg(&frame[..]);
+        match request.into.clone().filter(|into| into != stream) {
+            None => self.replay_here(stream, request).await,
+            Some(into) => self.replay_into(stream, &into, request).await,
         }
-        parse::replayed(self.ask(call).await?)
     }
 
     async fn drop_dead(&self, stream: &StreamName, ids: &[EntryId]) -> Result<u64, LogError> {

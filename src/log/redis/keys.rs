@@ -61,6 +61,11 @@ pub(super) fn delay(stream: &StreamName) -> [String; 3] {
     [format!("{unit}:delay"), format!("{unit}:delay:b"), format!("{unit}:delay:id")]
 }
 
+/// How far a replay of retained entries came.
+pub(super) fn run(stream: &StreamName, run: &str) -> String {
+    format!("{}:run:{run}", stream.unit())
+}
+
 /// What says that a letter of another stream lies here.
 pub(super) fn seen(into: &StreamName, from: &StreamName, what: &str) -> String {
     format!("{}:seen:{from}:{what}", into.unit())

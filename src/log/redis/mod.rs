@@ -27,6 +27,7 @@ mod moves;
 mod options;
 mod parse;
 mod readers;
+mod replay;
 mod script;
 
 use std::{fmt, sync::Arc};

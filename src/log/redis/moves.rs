@@ -73,9 +73,12 @@ impl RedisLog {
                 call.push(entry.id.to_string());
                 call.push(entry.count);
                 push_totals(&mut call, &entry.totals);
-                let retain =
-                    entry.retain.map(|span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
-                call.push(retain.unwrap_or(-1));
+                let (age_ms, entries_max) = entry.retain.map_or((-1, 0), |retain| {
+                    let age_ms = i64::try_from(retain.age.as_millis()).unwrap_or(i64::MAX);
+                    (age_ms, retain.entries_max)
+                });
+                call.push(age_ms);
+                call.push(entries_max);
             }
             answers.extend(parse::ownerships(self.write(call).await?)?);
         }

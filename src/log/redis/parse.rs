@@ -8,7 +8,7 @@ use redis::Value;
 use super::error::strange;
 use crate::log::{
     Accounting, Append, Attempt, Claim, ClaimedEntry, Done, Due, Entry, EntryId, Fence, GroupInfo,
-    LogError, Ownership, ReadBatch, Recorded, Replayed, StreamInfo, StreamName, Totals,
+    LogError, Ownership, ReadBatch, Recorded, ReplayStop, Replayed, StreamInfo, StreamName, Totals,
 };
 
 /// The text of an answer to `INFO`.
@@ -191,14 +191,36 @@ pub(super) fn replayed(answer: Value) -> Result<Replayed, LogError> {
         None | Some(Value::Nil) => None,
         Some(last) => Some(entry_id(last)?),
     };
-    Ok(Replayed { messages, last })
+    Ok(Replayed { messages, last, stop: replay_stop(parts.next().unwrap_or_default())? })
+}
+
+fn replay_stop(value: Value) -> Result<Option<ReplayStop>, LogError> {
+    match value {
+        Value::Int(0) => Ok(None),
+        Value::Int(1) => Ok(Some(ReplayStop::Full)),
+        Value::Int(2) => Ok(Some(ReplayStop::Gone)),
+        _ => Err(strange("a replay")),
+    }
+}
+
+/// How many letters are in another stream now, and why it took no more.
+pub(super) fn replayed_into(answer: Value) -> Result<(usize, Option<ReplayStop>), LogError> {
+    let [through, stop] = fixed(answer, "a replay")?;
+    let through = usize::try_from(number(through)?).map_err(|_| strange("a replay"))?;
+    Ok((through, replay_stop(stop)?))
+}
+
+/// Which of the entries asked for are there.
+pub(super) fn there(answer: Value) -> Result<Vec<bool>, LogError> {
+    let answers = array(answer, "what is there")?;
+    Ok(answers.into_iter().map(|answer| answer == Value::Int(1)).collect())
 }
 
 pub(super) fn info(answer: Value, is_counted: bool) -> Result<Option<StreamInfo>, LogError> {
     if answer == Value::Nil {
         return Ok(None);
     }
-    let [length, first, last, groups, dead, retained, fence, counters, delayed, done] =
+    let [length, first, last, groups, dead, retained, kept, fence, counters, delayed, done] =
         fixed(answer, "a description")?;
     let [epoch, owner] = fixed(fence, "a fence")?;
     let fence = match epoch {
@@ -214,6 +236,7 @@ pub(super) fn info(answer: Value, is_counted: bool) -> Result<Option<StreamInfo>
         groups: array(groups, "groups")?.into_iter().map(group).collect::<Result<_, _>>()?,
         dead_letters: number(dead)?,
         retained: number(retained)?,
+        retained_bytes: number(kept)?,
         fence,
         accounting,
     }))

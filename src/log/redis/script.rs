@@ -44,6 +44,8 @@ scripts! {
     ForgetProducer: " flags=allow-oom" ["forget_producer"];
     Fence: " flags=allow-oom" ["fence"];
     Replay: " flags=allow-oom" ["replay"];
+    ReplayInto: " flags=allow-oom" ["replay_into"];
+    There: " flags=no-writes,allow-oom" ["there"];
     Info: " flags=no-writes,allow-oom" ["info"];
     Delete: " flags=allow-oom" ["delete"];
 }

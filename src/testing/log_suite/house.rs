@@ -2,18 +2,18 @@ use std::time::Duration;
 
 use super::{
     Case, LogFactory, case, ensure, ensure_eq,
-    stage::{GROUP, Stage, Verdict, bytes, consumer, end, frame, frames, ids, mark, owner, step},
+    stage::{
+        GROUP, Stage, Verdict, bytes, consumer, end, frame, frames, ids, keep, mark, owner, step,
+    },
 };
 use crate::log::{
-    Append, BuryRequest, Entry, EntryId, LogError, Ownership, Place, PostponeRequest,
-    ReplayRequest, Replayed, Settle, StreamName, Totals,
+    Append, BuryRequest, Entry, EntryId, LogError, Ownership, Place, PostponeRequest, Settle,
+    StreamName, Totals,
 };
 
 pub(super) const CASES: &[Case] = &[
     case!(trim_removes_what_is_older),
     case!(accounting_adds_up),
-    case!(replay_moves_dead_letters_back),
-    case!(replay_copies_retained_entries),
     case!(dead_letters_are_listed_and_dropped),
     case!(delete_removes_all_of_a_stream),
     case!(streams_are_listed_by_prefix),
@@ -21,7 +21,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// Buries each message of one entry and ends it; the letters are "letter 0" and so on.
-async fn bury_all(
+pub(super) async fn bury_all(
     stage: &Stage,
     stream: &StreamName,
     first: u64,
@@ -39,17 +39,6 @@ async fn bury_all(
     let ended = stage.settle_as(stream, &owner(&a), end(id, count, totals)).await?;
     ensure_eq!(ended, Ownership::Done, "the end of a buried entry");
     stage.list(stream, Place::Dead).await
-}
-
-/// What each of these becomes when it is replayed: one message of another text.
-fn replayed(entries: &[Entry]) -> Vec<(EntryId, u32, bytes::Bytes)> {
-    let again = |entry: &Entry| [b"again ", &entry.frame[..]].concat().into();
-    entries.iter().map(|entry| (entry.id, 1, again(entry))).collect()
-}
-
-fn replay(from: Place, entries: &[Entry], limit: usize) -> ReplayRequest {
-    let frames = replayed(entries);
-    ReplayRequest { from, first: EntryId::MIN, last: EntryId::MAX, limit, frames }
 }
 
 async fn trim_removes_what_is_older(factory: &dyn LogFactory) -> Verdict {
@@ -111,69 +100,13 @@ async fn accounting_adds_up(factory: &dyn LogFactory) -> Verdict {
     let ended = stage.settle_as(&stream, &owner(&b), end(id, 10, totals)).await?;
     ensure_eq!(ended, Ownership::Done, "the end by the new owner");
     let letters = stage.list(&stream, Place::Dead).await?;
-    stage.log.replay(&stream, replay(Place::Dead, &letters, 10)).await?;
+    stage.log.replay(&stream, super::replay::replay(Place::Dead, &letters, 10)).await?;
     let counted = check().await?.accounting;
     let sums = (counted.appended, counted.handled, counted.expired, counted.cancelled);
     ensure_eq!(sums, (12, 5, 1, 2), "appended, handled, expired and cancelled");
     let sums = (counted.dead, counted.delayed, counted.held);
     ensure_eq!(sums, (1, 1, 2), "dead, delayed and held");
     ensure_eq!((counted.frames_in, counted.frames_out), (3, 1), "frames in and out");
-    Ok(())
-}
-
-async fn replay_moves_dead_letters_back(factory: &dyn LogFactory) -> Verdict {
-    let stage = Stage::over(factory).await?;
-    let stream = stage.service("orders");
-    let letters = bury_all(&stage, &stream, 1, 5).await?;
-    let mut request = replay(Place::Dead, &letters, 2);
-    request.first = letters[1].id;
-    // The order in which they are named is not theirs.
-    request.frames.reverse();
-    request.frames.retain(|(id, ..)| *id != letters[2].id);
-    let moved = stage.log.replay(&stream, request.clone()).await?;
-    let expected = Replayed { messages: 2, last: Some(letters[3].id) };
-    ensure_eq!(moved, expected, "the oldest two that are in the range and named");
-    let moved = stage.log.replay(&stream, request.clone()).await?;
-    ensure_eq!(moved, Replayed { messages: 1, last: Some(letters[4].id) }, "the last one");
-    let moved = stage.log.replay(&stream, request).await?;
-    ensure_eq!(moved.messages, 0, "no letter moves twice");
-    let rest = ids(&stage.list(&stream, Place::Dead).await?);
-    ensure_eq!(rest, vec![letters[0].id, letters[2].id], "the letters that stay");
-    let expected: Vec<_> = replayed(&[letters[1].clone(), letters[3].clone(), letters[4].clone()])
-        .into_iter()
-        .map(|(_, _, frame)| frame)
-        .collect();
-    let read = stage.read(&stream, &consumer("a"), 10).await?;
-    ensure_eq!(frames(&read), expected, "what is read again");
-    let counted = stage.check_accounting(&stream).await?.accounting;
-    ensure_eq!((counted.appended, counted.dead, counted.held), (8, 5, 3), "the messages");
-    Ok(())
-}
-
-async fn replay_copies_retained_entries(factory: &dyn LogFactory) -> Verdict {
-    let stage = Stage::over(factory).await?;
-    let (stream, a) = (stage.service("orders"), consumer("a"));
-    for first in [1, 3] {
-        let id = stage.held(&stream, &a, first, 2).await?;
-        let retain = Some(Duration::from_secs(3600));
-        let totals = Totals { handled: 2, ..Totals::default() };
-        stage.settle_as(&stream, &owner(&a), Settle { retain, ..end(id, 2, totals) }).await?;
-    }
-    let retained = stage.list(&stream, Place::Retained).await?;
-    let mut request = replay(Place::Retained, &retained, 10);
-    for (_, count, _) in &mut request.frames {
-        *count = 2;
-    }
-    request.last = retained[0].id;
-    let copied = stage.log.replay(&stream, request).await?;
-    let expected = Replayed { messages: 2, last: Some(retained[0].id) };
-    ensure_eq!(copied, expected, "what was replayed");
-    ensure_eq!(stage.list(&stream, Place::Retained).await?, retained, "the retained entries");
-    let read = stage.read(&stream, &a, 10).await?;
-    let expected = replayed(&retained[..1])[0].2.clone();
-    ensure_eq!(frames(&read), vec![expected], "what is read again");
-    let counted = stage.check_accounting(&stream).await?.accounting;
-    ensure_eq!((counted.appended, counted.handled, counted.held), (6, 4, 2), "the messages");
     Ok(())
 }
 
@@ -204,7 +137,7 @@ async fn delete_removes_all_of_a_stream(factory: &dyn LogFactory) -> Verdict {
     bury_all(&stage, &stream, 1, 2).await?;
     stage.put(&other, 1, 1).await?;
     let id = stage.held(&stream, &a, 3, 1).await?;
-    let retain = Some(Duration::from_secs(60));
+    let retain = Some(keep(Duration::from_secs(60)));
     let ended = Settle { retain, ..end(id, 1, Totals { handled: 1, ..Totals::default() }) };
     stage.settle_as(&stream, &owner(&a), ended).await?;
     stage.held(&stream, &a, 4, 1).await?;

@@ -46,6 +46,7 @@ mod house;
 mod moves;
 mod progress;
 mod read;
+mod replay;
 mod settle;
 mod stage;
 
@@ -163,6 +164,7 @@ pub fn cases() -> &'static [Case] {
             claim::CASES,
             fence::CASES,
             house::CASES,
+            replay::CASES,
         ];
         parts.concat()
     });
@@ -269,6 +271,7 @@ macro_rules! __log_suite {
             settle_twice_counts_once
             settle_refuses_totals_that_do_not_add_up
             retained_entries_are_kept_after_settling
+            retained_entries_are_bounded_in_number
             progress_is_absolute
             progress_without_marks_is_a_touch
             progress_by_a_stale_owner_changes_nothing
@@ -293,12 +296,15 @@ macro_rules! __log_suite {
             fence_raised_under_a_reader_makes_it_stale
             trim_removes_what_is_older
             accounting_adds_up
-            replay_moves_dead_letters_back
-            replay_copies_retained_entries
             dead_letters_are_listed_and_dropped
             delete_removes_all_of_a_stream
             streams_are_listed_by_prefix
             remove_group_forgets_its_pending_entries
+            replay_moves_dead_letters_back
+            replay_copies_retained_entries
+            replay_of_a_run_copies_each_part_once
+            replay_moves_letters_into_another_stream_once
+            replay_stops_at_the_backlog
         }
     };
     (@each ($factory:expr) $arguments:tt $($name:ident)*) => {

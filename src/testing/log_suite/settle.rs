@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use super::{
     Case, LogFactory, case, ensure, ensure_eq,
-    stage::{Stage, Verdict, consumer, end, frame, handled, ids, owner, step},
+    stage::{Stage, Verdict, consumer, end, frame, frames, handled, ids, owner, step},
 };
-use crate::log::{Consumer, EntryId, Ownership, Place, Settle, Totals};
+use crate::log::{Consumer, EntryId, LogError, Ownership, Place, Retain, Settle, Totals};
 
 pub(super) const CASES: &[Case] = &[
     case!(settle_removes_the_entry_and_counts_it),
@@ -13,6 +13,7 @@ pub(super) const CASES: &[Case] = &[
     case!(settle_twice_counts_once),
     case!(settle_refuses_totals_that_do_not_add_up),
     case!(retained_entries_are_kept_after_settling),
+    case!(retained_entries_are_bounded_in_number),
 ];
 
 async fn settle_removes_the_entry_and_counts_it(factory: &dyn LogFactory) -> Verdict {
@@ -111,7 +112,8 @@ async fn retained_entries_are_kept_after_settling(factory: &dyn LogFactory) -> V
     let (stream, a) = (stage.service("orders"), consumer("a"));
     let keep = stage.ticks(20);
     let mut settled = Vec::new();
-    for (first, retain) in [(1, Some(keep)), (2, None), (3, Some(keep)), (4, Some(keep))] {
+    let kept = Some(super::stage::keep(keep));
+    for (first, retain) in [(1, kept), (2, None), (3, kept), (4, kept)] {
         let id = stage.held(&stream, &a, first, 1).await?;
         if first == 4 {
             stage.pass(14).await;
@@ -131,8 +133,35 @@ async fn retained_entries_are_kept_after_settling(factory: &dyn LogFactory) -> V
     ensure_eq!(frames, settled[1..].to_vec(), "the retained entries");
     let info = stage.check_accounting(&stream).await?;
     ensure_eq!((info.length, info.retained), (0, 2), "live and retained entries");
+    let bytes: usize = frames.iter().map(|frame| frame.len()).sum();
+    ensure!(info.retained_bytes >= bytes as u64, "their size is {}", info.retained_bytes);
     let now_ms = stage.log.now_ms().await?;
     let is_recent = |id: EntryId| Duration::from_millis(now_ms.saturating_sub(id.ms)) <= keep;
     ensure!(retained.iter().all(|entry| is_recent(entry.id)), "an id is not of its settling");
+    Ok(())
+}
+
+async fn retained_entries_are_bounded_in_number(factory: &dyn LogFactory) -> Verdict {
+    let stage = Stage::over(factory).await?;
+    let (stream, a) = (stage.service("orders"), consumer("a"));
+    let age = Duration::from_secs(3600);
+    let settle = async |first: u64, entries_max: u64| {
+        let id = stage.held(&stream, &a, first, 1).await?;
+        let retain = Some(Retain { age, entries_max });
+        stage.settle_as(&stream, &owner(&a), Settle { retain, ..end(id, 1, handled(1)) }).await
+    };
+    for (first, bound, expected) in
+        [(1, 3, 1..=1), (2, 3, 1..=2), (3, 3, 1..=3), (4, 3, 2..=4), (5, 1, 5..=5)]
+    {
+        settle(first, bound).await?;
+        let retained = frames(&stage.list(&stream, Place::Retained).await?);
+        let expected: Vec<_> = expected.map(|first| frame(&stream, first, 1).frame).collect();
+        ensure_eq!(retained, expected, "what is retained of {bound} at most");
+    }
+    let id = stage.held(&stream, &a, 6, 1).await?;
+    let retain = Some(Retain { age, entries_max: 0 });
+    let none = Settle { retain, ..end(id, 1, handled(1)) };
+    let refused = stage.log.settle(&stream, &owner(&a), &[none]).await;
+    ensure!(matches!(refused, Err(LogError::Refused(_))), "a bound of none: {refused:?}");
     Ok(())
 }

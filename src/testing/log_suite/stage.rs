@@ -7,8 +7,8 @@ use crate::{
     Incarnation,
     log::{
         Append, AppendRequest, Claim, ClaimRequest, ClaimedEntry, Consumer, Done, Entry, EntryId,
-        Mark, MessageLog, Owner, Ownership, Place, Progress, ReadGroupRequest, Settle, StreamInfo,
-        StreamKind, StreamName, Totals,
+        Mark, MessageLog, Owner, Ownership, Place, Progress, ReadGroupRequest, Retain, Settle,
+        StreamInfo, StreamKind, StreamName, Totals,
     },
 };
 
@@ -223,6 +223,11 @@ pub(super) fn handled(handled: u32) -> Totals {
 
 pub(super) fn end(id: EntryId, count: u32, totals: Totals) -> Settle {
     Settle { id, count, totals, retain: None }
+}
+
+/// As many as there may be, for this long.
+pub(super) fn keep(age: Duration) -> Retain {
+    Retain { age, entries_max: 1_000_000 }
 }
 
 pub(super) fn mark(id: EntryId, index: u32, count: u32) -> Mark {

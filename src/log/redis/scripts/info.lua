@@ -25,6 +25,7 @@ local done = 0
 if ARGV[1] == '1' then
   for _, packed in ipairs(redis.call('HVALS', KEYS[3])) do done = done + sum_of(cmsgpack.unpack(packed)) end
 end
+local retained_bytes = redis.call('MEMORY', 'USAGE', KEYS[5]) or 0
 return {
   about.length or 0,
   about['first-entry'] and about['first-entry'][1] or false,
@@ -32,6 +33,7 @@ return {
   groups,
   redis.call('XLEN', KEYS[4]),
   redis.call('XLEN', KEYS[5]),
+  retained_bytes,
   redis.call('HMGET', KEYS[6], 'epoch', 'owner'),
   redis.call('HMGET', KEYS[2], 'appended', 'handled', 'expired', 'cancelled', 'dead', 'frames_in', 'frames_out', 'live'),
   redis.call('ZCARD', KEYS[7]),

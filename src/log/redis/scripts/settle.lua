@@ -1,17 +1,17 @@
 -- ARGV: from 8 on for each entry: id, count, five totals, for how many milliseconds it is retained
--- (-1: not). KEYS: 5 retained.
-local STRIDE = 8
+-- (-1: not), how many are at most. KEYS: 5 retained.
+local STRIDE = 9
 local ids = {}
 for at = 8, #ARGV, STRIDE do ids[#ids + 1] = ARGV[at] end
 local by, recorded = standing(ids), records(prog, ids)
 local answers, ended, messages_ended, diff = {}, {}, 0, {0, 0, 0, 0}
 
-local function retain(id, span_ms)
+local function retain(id, span_ms, entries_max)
   local entry = entry_of(live, id)
   if not entry then return end
   local now = redis.call('TIME')
   local cutoff = math.max(now[1] * 1000 + math.floor(now[2] / 1000) - span_ms, 0)
-  redis.call('XADD', KEYS[5], '*', unpack(entry[2]))
+  redis.call('XADD', KEYS[5], 'MAXLEN', '=', entries_max, '*', unpack(entry[2]))
   redis.call('XTRIM', KEYS[5], 'MINID', '=', text(cutoff))
 end
 
@@ -23,7 +23,7 @@ local function finish_one(at, id)
   end
   grow(diff, record, totals)
   local span_ms = tonumber(ARGV[at + 7])
-  if span_ms >= 0 and not topic then retain(id, span_ms) end
+  if span_ms >= 0 and not topic then retain(id, span_ms, ARGV[at + 8]) end
   ended[#ended + 1] = id
   messages_ended = messages_ended + messages
   by[id] = 0

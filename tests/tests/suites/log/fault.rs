@@ -52,6 +52,8 @@ faults! {
     TotalsAreNotChecked => settle_refuses_totals_that_do_not_add_up;
     NothingIsRetained => retained_entries_are_kept_after_settling;
     RetainedStaysForever => retained_entries_are_kept_after_settling;
+    RetainedHasNoSize => retained_entries_are_kept_after_settling;
+    RetainedHasNoBound => retained_entries_are_bounded_in_number;
     TotalsAreAdded => progress_is_absolute;
     EmptyProgressIsNoTouch => progress_without_marks_is_a_touch;
     AttemptIsDropped =>
@@ -79,6 +81,10 @@ faults! {
     ReplayIsNotCounted => accounting_adds_up, replay_moves_dead_letters_back;
     ReplayIgnoresItsLimit => replay_moves_dead_letters_back;
     ReplayMovesRetained => replay_copies_retained_entries;
+    ReplayForgetsItsRun => replay_of_a_run_copies_each_part_once;
+    ReplayStaysHome => replay_moves_letters_into_another_stream_once;
+    ReplayMakesTheInbox => replay_moves_letters_into_another_stream_once;
+    ReplayIgnoresTheBacklog => replay_stops_at_the_backlog;
     DropDeadForgets => dead_letters_are_listed_and_dropped;
     DeleteDoesNothing => delete_removes_all_of_a_stream;
     StreamsIgnoreThePrefix => streams_are_listed_by_prefix;

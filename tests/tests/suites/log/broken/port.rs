@@ -6,8 +6,8 @@ use callboard::{
     log::{
         Append, AppendRequest, BuryEntryRequest, BuryRequest, Claim, ClaimRequest, Consumer, Due,
         Entry, EntryId, Fence, LogError, MessageLog, Owner, Ownership, Place, PostponeRequest,
-        Progress, ReadBatch, ReadGroupRequest, Recorded, ReplayRequest, Replayed, Settle, Start,
-        StreamInfo, StreamKind, StreamName,
+        Progress, ReadBatch, ReadGroupRequest, Recorded, ReplayRequest, Replayed, Retain, Settle,
+        Start, StreamInfo, StreamKind, StreamName,
     },
 };
 
@@ -184,7 +184,11 @@ impl MessageLog for Broken {
                 }
                 Fault::NothingIsRetained => end.retain = None,
                 Fault::RetainedStaysForever => {
-                    end.retain = end.retain.map(|_| Duration::from_secs(1 << 20));
+                    let age = Duration::from_secs(1 << 20);
+                    end.retain = end.retain.map(|retain| Retain { age, ..retain });
+                }
+                Fault::RetainedHasNoBound => {
+                    end.retain = end.retain.map(|retain| Retain { entries_max: 1 << 20, ..retain });
                 }
                 _ => {}
             }
@@ -358,6 +362,17 @@ impl MessageLog for Broken {
         if self.is(Fault::ReplayIgnoresItsLimit) {
             request.limit = usize::MAX;
         }
+        match self.fault {
+            Fault::ReplayForgetsItsRun => request.run = None,
+            Fault::ReplayStaysHome => request.into = None,
+            Fault::ReplayIgnoresTheBacklog => request.backlog_max = None,
+            Fault::ReplayMakesTheInbox => {
+                if let Some(into) = &request.into {
+                    self.inner.open(into, None).await?;
+                }
+            }
+            _ => {}
+        }
         let from = request.from;
         let replayed = self.inner.replay(stream, request).await?;
         if self.is(Fault::ReplayMovesRetained) && from == Place::Retained {
@@ -380,6 +395,7 @@ impl MessageLog for Broken {
             match self.fault {
                 Fault::BuryTwiceDoubles => info.dead_letters += self.repeated(),
                 Fault::TotalsAreAdded => info.accounting.handled += self.repeated(),
+                Fault::RetainedHasNoSize => info.retained_bytes = 0,
                 Fault::ReplayIsNotCounted => {
                     info.accounting.appended -= self.replayed.load(Ordering::Relaxed);
                 }

@@ -209,12 +209,19 @@ impl World {
         let letters = self.list(Place::Dead).await?;
         let limit = self.rng.usize(1..4);
         let last = self.last().await?;
-        let frames = letters.iter().map(|entry| (entry.id, 1, entry.frame.clone())).collect();
+        let frame = |entry: &callboard::log::Entry| {
+            let (id, frame) = (entry.id, entry.frame.clone());
+            callboard::log::ReplayFrame { id, part: 0, count: 1, frame }
+        };
+        let frames = letters.iter().map(frame).collect();
         let request = callboard::log::ReplayRequest {
             from: Place::Dead,
             first: EntryId::MIN,
             last: EntryId::MAX,
             limit,
+            into: None,
+            run: None,
+            backlog_max: None,
             frames,
         };
         let replayed = self.log.replay(&self.stream, request).await.map_err(told)?;
