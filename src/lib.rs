@@ -15,6 +15,7 @@ mod host;
 mod id;
 pub mod inspect;
 pub mod kv;
+pub mod letters;
 pub mod log;
 mod mailbox;
 pub mod message;
@@ -45,8 +46,8 @@ pub use actor::{
     StopReason, TaskHandle, Terminated,
 };
 pub use address::{
-    Addr, Ask, Recipient, RecipientAsk, RecipientTell, SendOptions, Target, TargetAsk, TargetTell,
-    Tell, WeakAddr,
+    Addr, Ask, DELAY_MAX, DelayedId, DelayedIdError, Recipient, RecipientAsk, RecipientDelayedTell,
+    RecipientTell, SendOptions, Target, TargetAsk, TargetDelayed, TargetTell, Tell, WeakAddr,
 };
 pub use bus::codec::{Codec, CodecError};
 pub use directory::{Config, ConfigError, ConfigEvent, Configuration};
@@ -56,8 +57,8 @@ pub use mailbox::Overflow;
 pub use message::{Message, Wire};
 pub use pool::{Pool, PoolAsk, PoolTell, Routing};
 pub use service::{
-    Broadcast, BroadcastError, ServedBy, Serves, ServiceAsk, ServiceBroadcast, ServiceRef,
-    ServiceTell,
+    Broadcast, BroadcastError, ServedBy, Serves, ServiceAsk, ServiceBroadcast, ServiceDelayedTell,
+    ServiceRef, ServiceTell,
 };
 pub use system::{
     ActixService, Embedded, Serve, Service, Spawn, SpawnPool, System, SystemBuilder, SystemEvent,

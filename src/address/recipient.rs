@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Addr, SendOptions, Target, TargetAsk, TargetTell, ask::ASK_TIMEOUT_BOUNDS};
+use super::{
+    Addr, DelayedId, SendOptions, Target, TargetAsk, TargetDelayed, TargetTell,
+    ask::ASK_TIMEOUT_BOUNDS,
+};
 use crate::{
     actor::{HandledBy, Handlers},
     error::{AskError, Failure, FailureKind, TellError},
@@ -62,6 +65,19 @@ impl<M: Message> Recipient<M> {
         self.0.try_tell(message)
     }
 
+    /// Takes a delayed message back, by what [`RecipientTell::delay`] gave. False when it is not there
+    /// any more. Services only.
+    ///
+    /// # Errors
+    /// [`FailureKind::Unsupported`] when this is no service; unavailable, and unknown, when the log did
+    /// not answer.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may or may not have been taken back.
+    pub async fn cancel_delayed(&self, id: &DelayedId) -> Result<bool, Failure> {
+        self.0.cancel_delayed(id).await
+    }
+
     /// Sends and waits for the reply.
     pub fn ask(&self, message: M) -> RecipientAsk<'_, M> {
         RecipientAsk {
@@ -103,6 +119,22 @@ impl<M: Message> Target<M> for Recipient<M> {
 
     fn ask_with(&self, message: M, options: SendOptions) -> TargetAsk<'_, M> {
         self.0.ask_with(message, options)
+    }
+
+    fn tell_later(
+        &self,
+        message: M,
+        delay: Duration,
+        options: SendOptions,
+    ) -> TargetDelayed<'_, M> {
+        self.0.tell_later(message, delay, options)
+    }
+
+    fn cancel_delayed<'a>(
+        &'a self,
+        id: &'a DelayedId,
+    ) -> futures_core::future::BoxFuture<'a, Result<bool, Failure>> {
+        self.0.cancel_delayed(id)
     }
 }
 
@@ -161,17 +193,18 @@ pub struct RecipientTell<'a, M: Message> {
 // The message is never pinned.
 impl<M: Message> Unpin for RecipientTell<'_, M> {}
 
-impl<M: Message> RecipientTell<'_, M> {
+impl<'a, M: Message> RecipientTell<'a, M> {
     /// Messages with the same key go to the same place. Services and pools only.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.options.key = Some(key.into());
         self
     }
 
-    /// Handles it this much later. Services only.
-    pub fn delay(mut self, delay: Duration) -> Self {
-        self.options.delay = Some(delay);
-        self
+    /// Handles it this much later, up to [`DELAY_MAX`](crate::DELAY_MAX), and gives what takes it back.
+    /// Services only.
+    pub fn delay(self, delay: Duration) -> RecipientDelayedTell<'a, M> {
+        let Self { target, options, message, .. } = self;
+        RecipientDelayedTell { target, options, delay, message, sending: None }
     }
 
     /// Resolves as soon as the message is on its way out. Services only.
@@ -197,6 +230,48 @@ impl<M: Message> Future for RecipientTell<'_, M> {
 impl<M: Message> fmt::Debug for RecipientTell<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RecipientTell").field(&M::NAME).finish()
+    }
+}
+
+/// A message on its way to a [`Recipient`] that handles it later: a future of the
+/// [`DelayedId`] that takes it back.
+#[must_use = "nothing is sent until it is awaited"]
+pub struct RecipientDelayedTell<'a, M: Message> {
+    target: &'a dyn Target<M>,
+    options: SendOptions,
+    delay: Duration,
+    message: Option<M>,
+    sending: Option<TargetDelayed<'a, M>>,
+}
+
+// The message is never pinned.
+impl<M: Message> Unpin for RecipientDelayedTell<'_, M> {}
+
+impl<M: Message> RecipientDelayedTell<'_, M> {
+    /// Messages with the same key go to the same place.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.options.key = Some(key.into());
+        self
+    }
+}
+
+impl<M: Message> Future for RecipientDelayedTell<'_, M> {
+    type Output = Result<DelayedId, TellError<M>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if let Some(message) = this.message.take() {
+            let options = std::mem::take(&mut this.options);
+            this.sending = Some(this.target.tell_later(message, this.delay, options));
+        }
+        let sending = this.sending.as_mut().expect("a tell is polled until it is ready");
+        sending.as_mut().poll(cx)
+    }
+}
+
+impl<M: Message> fmt::Debug for RecipientDelayedTell<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RecipientDelayedTell").field(&M::NAME).finish()
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 
-use super::{Addr, ask::ASK_TIMEOUT_DEFAULT};
+use super::{Addr, DelayedId, ask::ASK_TIMEOUT_DEFAULT};
 use crate::{
     actor::{HandledBy, Handlers},
     error::{AskError, Failure, FailureKind, TellError},
@@ -41,6 +41,8 @@ impl SendOptions {
 
 /// What a tell to a [`Target`] gives.
 pub type TargetTell<'a, M> = BoxFuture<'a, Result<(), TellError<M>>>;
+/// What a delayed tell to a [`Target`] gives.
+pub type TargetDelayed<'a, M> = BoxFuture<'a, Result<DelayedId, TellError<M>>>;
 /// What an ask of a [`Target`] gives.
 pub type TargetAsk<'a, M> =
     BoxFuture<'a, Result<<M as Message>::Reply, AskError<<M as Message>::Error>>>;
@@ -64,6 +66,26 @@ pub trait Target<M: Message>: Send + Sync {
 
     /// Sends and waits for the reply.
     fn ask_with(&self, message: M, options: SendOptions) -> TargetAsk<'_, M>;
+
+    /// Sends so that it is handled this much later, and gives what takes it back. A target without a
+    /// stream behind it refuses; that is what happens unless it is implemented.
+    fn tell_later(
+        &self,
+        message: M,
+        delay: Duration,
+        options: SendOptions,
+    ) -> TargetDelayed<'_, M> {
+        drop((delay, options));
+        let refused = unsupported("`.delay(..)`", "this target");
+        Box::pin(std::future::ready(Err(TellError::new(message, refused))))
+    }
+
+    /// Takes a delayed message back. Refused unless it is implemented, as
+    /// [`tell_later`](Self::tell_later).
+    fn cancel_delayed<'a>(&'a self, id: &'a DelayedId) -> BoxFuture<'a, Result<bool, Failure>> {
+        let refused = unsupported(&format!("`cancel_delayed({id})`"), "this target");
+        Box::pin(std::future::ready(Err(refused)))
+    }
 }
 
 impl<A: Handlers, M: HandledBy<A>> Target<M> for Addr<A> {

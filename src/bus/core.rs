@@ -7,6 +7,7 @@ use std::{
             Ordering::{Acquire, Relaxed, Release},
         },
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use super::{
     clock::LogClock,
     codec::Codec,
     contact::Contact,
+    definitions::{Definition, Definitions},
     event::Events,
     frame::{Kind, Message},
     lane::{Entrance, Lane, LaneContext, Parcel, Placed, Refused},
@@ -58,6 +60,7 @@ pub(crate) struct Core {
     /// The right to try a message that may end the process.
     pub(crate) suspects: Arc<Semaphore>,
     pub(crate) membership: Option<Arc<dyn Membership>>,
+    pub(crate) definitions: Option<Arc<dyn Definitions>>,
     pub(crate) runtime: Handle,
     pub(crate) sources: Mutex<Vec<Weak<Source>>>,
     pub(crate) tasks: Mutex<JoinSet<()>>,
@@ -107,6 +110,52 @@ impl Core {
     /// Who is alive, if that is known for sure.
     pub(crate) fn members(&self) -> Option<Members> {
         self.membership.as_ref()?.members()
+    }
+
+    /// How a service is defined, if that is known.
+    pub(crate) fn definition(&self, service: &Name) -> Option<Definition> {
+        self.definitions.as_ref()?.definition(service)
+    }
+
+    /// Runs on the I/O runtime, where there are timers, whatever the caller runs on. `None` when that
+    /// is gone.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        match self.runtime.spawn(work).await {
+            Ok(done) => Some(done),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => None,
+            },
+        }
+    }
+
+    /// Makes a call again while its outcome is unknown, for so long at most.
+    pub(crate) async fn patiently<T, F>(
+        &self,
+        what: &'static str,
+        patience: Duration,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, LogError>
+    where
+        F: Future<Output = Result<T, LogError>>,
+    {
+        let begun = Instant::now();
+        let mut failures = 0_u32;
+        loop {
+            let error = match self.call(what, call()).await {
+                Err(error @ LogError::Unavailable { .. }) => error,
+                done => return done,
+            };
+            failures = failures.saturating_add(1);
+            tracing::debug!(what, failures, %error, "a call of the log failed");
+            if self.is_ended() || begun.elapsed() >= patience {
+                return Err(error);
+            }
+            tokio::time::sleep(self.limits.call_backoff.jittered(failures)).await;
+        }
     }
 
     /// What this process reads now.

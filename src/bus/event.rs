@@ -49,6 +49,20 @@ pub enum BusEvent {
         /// Who had it.
         from: String,
     },
+    /// Dead letters or retained messages were put into a stream again.
+    Replayed {
+        /// Where they lay.
+        stream: StreamName,
+        /// How many.
+        messages: u64,
+    },
+    /// Dead letters were dropped.
+    LettersDropped {
+        /// Where they lay.
+        stream: StreamName,
+        /// How many.
+        letters: u64,
+    },
     /// What was in the inbox of a process that is gone was ended: tells were buried, asks refused.
     Swept {
         /// The inbox.
@@ -86,11 +100,11 @@ impl BusEvent {
             Self::Buried { stream, entry, message, reason } => {
                 tracing::warn!(%stream, %entry, message, reason, "a message was buried");
             }
-            recovery => recovery.log_recovery(),
+            other => other.log_other(),
         }
     }
 
-    fn log_recovery(&self) {
+    fn log_other(&self) {
         match self {
             Self::Disowned { stream, entry } => {
                 tracing::warn!(%stream, %entry, "an entry belongs to another process now");
@@ -100,6 +114,12 @@ impl BusEvent {
             }
             Self::Swept { stream, entries } => {
                 tracing::warn!(%stream, entries, "the inbox of a process that is gone was swept");
+            }
+            Self::Replayed { stream, messages } => {
+                tracing::info!(%stream, messages, "messages were replayed");
+            }
+            Self::LettersDropped { stream, letters } => {
+                tracing::warn!(%stream, letters, "dead letters were dropped");
             }
             Self::AcknowledgedLoss { .. } | Self::Unreadable { .. } | Self::Buried { .. } => {}
         }

@@ -20,6 +20,18 @@ pub fn service(cluster: &Name, service: &Name, partition: u32) -> StreamName {
     StreamName::new(StreamKind::Service, format!("cb:{cluster}:{{s:{service}:{partition}}}"))
 }
 
+/// Whose durable tells a stream holds, if it is a service's.
+pub fn service_of(cluster: &Name, stream: &StreamName) -> Option<Name> {
+    let inner = stream.unit().strip_prefix(&format!("cb:{cluster}:{{s:"))?.strip_suffix('}')?;
+    let (service, _) = inner.rsplit_once(':')?;
+    if stream.kind() == StreamKind::Service { Name::new(service).ok() } else { None }
+}
+
+/// What the units of all streams of a cluster begin with.
+pub fn all(cluster: &Name) -> String {
+    format!("cb:{cluster}:")
+}
+
 /// A topic.
 pub fn topic(cluster: &Name, topic: &Name) -> StreamName {
     StreamName::new(StreamKind::Topic, format!("cb:{cluster}:{{t:{topic}}}"))
@@ -64,6 +76,9 @@ mod tests {
         assert!(topic(&shop, &orders).unit().starts_with(&topics(&shop)));
         assert_eq!(owner_of_inbox(&shop, &inbox(&shop, incarnation)), Some(incarnation));
         assert_eq!(owner_of_inbox(&shop, &replies(&shop, incarnation)), None);
+        assert_eq!(service_of(&shop, &service(&shop, &orders, 3)), Some(orders.clone()));
+        assert_eq!(service_of(&shop, &dead_letters_of_nodes(&shop)), None);
+        assert!(inbox(&shop, incarnation).unit().starts_with(&all(&shop)));
         assert_eq!(owner_of_inbox(&orders, &inbox(&shop, incarnation)), None);
     }
 }

@@ -9,12 +9,14 @@
 //! with its reason. An entry is settled when each of its messages was concluded, and never before.
 //! Resending makes no duplicate. Messages of one sender into one stream keep their order.
 
+mod account;
 mod ask;
 mod backoff;
 mod clock;
 pub mod codec;
 mod contact;
 mod core;
+mod definitions;
 mod error;
 mod event;
 pub mod frame;
@@ -27,6 +29,7 @@ mod outgoing;
 mod process;
 mod receive;
 mod refusal;
+mod retention;
 mod send;
 mod start;
 mod stats;
@@ -35,8 +38,11 @@ mod sweep;
 mod waiters;
 mod way;
 
+pub use account::{StreamAccount, StreamAccountError};
 pub use ask::AskTicket;
 pub use backoff::Backoff;
+pub(crate) use core::Core;
+pub use definitions::{Definition, Definitions};
 pub use error::BusError;
 pub use event::{BusEvent, Observer};
 pub use lane::Receipt;
@@ -47,9 +53,10 @@ pub use outbox::Destination;
 pub use outgoing::{Body, EncodeBody, Outgoing};
 pub use process::{Bus, BusOptions, Subscriber};
 pub use receive::{Consumption, Incoming, Intake, Offered, Run};
-pub use send::DelayedId;
 pub use stats::BusStats;
+pub(crate) use stats::add;
 pub use waiters::ReplyBytes;
 pub(crate) use way::{NotYet, Way};
 
+pub use crate::address::DelayedId;
 pub use crate::message::{Conclusion, Content, DeliverySink, RemoteDelivery, RemoteFrame};

@@ -5,6 +5,7 @@ use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     core::Core,
+    definitions::Definitions,
     error::BusError,
     event::Observer,
     keys,
@@ -12,6 +13,7 @@ use super::{
     membership::Membership,
     outbox::Destination,
     receive::{Consumption, Intake, Reading, read_replies},
+    retention::trim_retained,
     start::{keep_house, start},
     stats::BusStats,
     stop::stop,
@@ -43,13 +45,16 @@ pub struct BusOptions {
     /// Who knows which processes are alive. Without it what a process leaves behind is taken over
     /// after a long silence only, and inboxes of the gone are not swept.
     pub membership: Option<Arc<dyn Membership>>,
+    /// Who knows how services are defined. Without it nothing that was handled is kept.
+    pub definitions: Option<Arc<dyn Definitions>>,
 }
 
 impl BusOptions {
     /// A bus with the default bounds.
     pub fn new(log: Arc<dyn MessageLog>, cluster: Name, incarnation: Incarnation) -> Self {
         let limits = BusLimits::default();
-        Self { log, cluster, incarnation, limits, observer: None, membership: None }
+        let (observer, membership, definitions) = (None, None, None);
+        Self { log, cluster, incarnation, limits, observer, membership, definitions }
     }
 }
 
@@ -115,6 +120,9 @@ impl Bus {
         if core.membership.is_some() {
             core.spawn(sweep(core.clone()));
         }
+        if core.definitions.is_some() {
+            core.spawn(trim_retained(core.clone()));
+        }
         let owner = Owner { core: core.clone(), inbox: Mutex::default(), groups: Mutex::default() };
         Ok(Self { core, owner: Arc::new(owner) })
     }
@@ -122,6 +130,11 @@ impl Bus {
     /// Which process this is.
     pub fn incarnation(&self) -> Incarnation {
         self.core.incarnation
+    }
+
+    /// What all parts of it share.
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     /// What has been counted so far.

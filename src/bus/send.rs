@@ -13,25 +13,10 @@ use super::{
     waiters::ReplyBytes,
 };
 use crate::{
+    address::{DELAY_MAX, DelayedId},
     error::{Delivery, Failure, FailureKind},
     id::{ActorId, Incarnation, Name},
 };
-
-/// Names a delayed message, to take it back.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct DelayedId(String);
-
-impl DelayedId {
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The id with this text.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self(id.into())
-    }
-}
 
 impl Bus {
     /// Sends a tell. Resolves when the log has it.
@@ -121,7 +106,7 @@ impl Bus {
     /// Sends a tell that comes into a service's stream after a while. Resolves when the log has it.
     ///
     /// # Errors
-    /// As [`tell`](Self::tell).
+    /// As [`tell`](Self::tell); not permitted when the delay is longer than [`DELAY_MAX`].
     ///
     /// # Cancel safety
     /// As [`tell`](Self::tell).
@@ -131,6 +116,12 @@ impl Bus {
         outgoing: Outgoing<'_>,
         delay: Duration,
     ) -> Result<DelayedId, Failure> {
+        if delay > DELAY_MAX {
+            let days = DELAY_MAX.as_secs() / 86_400;
+            let reason =
+                format!("a delay of {delay:?}: a message may wait for {days} days at most");
+            return Err(FailureKind::NotPermitted { reason }.into());
+        }
         let mut parcel = parcel(Kind::Tell, outgoing);
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         let due_ms = self.core.clock.log_ms(Instant::now()).saturating_add(delay_ms);
@@ -139,7 +130,7 @@ impl Bus {
         let to = Destination::Service(service.clone(), 0);
         let (placed, _) = self.core.place(&to, &mut parcel).await?;
         placed.receipt.stored().await?;
-        Ok(DelayedId(id.to_string()))
+        Ok(DelayedId::new(&id))
     }
 
     /// Takes a delayed tell back. False when it is not there any more: it was released, or taken
@@ -152,12 +143,11 @@ impl Bus {
     /// Dropped, it may or may not have been taken back.
     pub async fn cancel_delayed(&self, service: &Name, id: &DelayedId) -> Result<bool, Failure> {
         let stream = Destination::Service(service.clone(), 0).stream(&self.core.cluster);
-        let (core, id) = (self.core.clone(), id.0.clone());
+        let (core, id) = (self.core.clone(), id.clone());
         let limit = core.limits.call_timeout;
-        let call = core
-            .runtime
-            .clone()
-            .spawn(async move { timeout(limit, core.log.cancel_delayed(&stream, &id)).await });
+        let call = core.runtime.clone().spawn(async move {
+            timeout(limit, core.log.cancel_delayed(&stream, id.as_str())).await
+        });
         let what = || FailureKind::Unavailable { what: "the message log".to_owned() };
         match call.await {
             Ok(Ok(Ok(removed))) => Ok(removed),

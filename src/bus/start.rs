@@ -40,7 +40,8 @@ const START_ATTEMPTS: u32 = 5;
 
 /// Makes the core and the stream of replies.
 pub(super) async fn start(options: BusOptions, runtime: Handle) -> Result<Arc<Core>, BusError> {
-    let BusOptions { log, cluster, incarnation, limits, observer, membership } = options;
+    let BusOptions { log, cluster, incarnation, limits, observer, membership, definitions } =
+        options;
     if limits.lane_bytes_max == 0 || limits.held_bytes_max == 0 || limits.attempts_max == 0 {
         let reason = "lane_bytes_max, held_bytes_max and attempts_max must be above 0";
         return Err(BusError::Setting { setting: "its bounds", reason });
@@ -80,6 +81,7 @@ pub(super) async fn start(options: BusOptions, runtime: Handle) -> Result<Arc<Co
         budget: Arc::new(Semaphore::new(limits.held_bytes_max.min(Semaphore::MAX_PERMITS))),
         suspects: Arc::new(Semaphore::new(1)),
         membership,
+        definitions,
         runtime,
         sources: Mutex::default(),
         tasks: Mutex::new(JoinSet::new()),

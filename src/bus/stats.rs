@@ -74,6 +74,12 @@ counters! {
     asks_cancelled,
     /// Delayed messages that were released by this process.
     released,
+    /// Messages that this process put into streams again (dead letters and retained messages).
+    replayed,
+    /// Dead letters that this process dropped.
+    letters_dropped,
+    /// Retained entries that this process dropped because they were beyond their time.
+    retained_trimmed,
 }
 
 /// Adds to a counter.

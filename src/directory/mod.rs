@@ -65,7 +65,7 @@ pub use self::{
     query::{Found, Query, VersionRequirement, VersionRequirementError},
     record::{
         Durability, InstanceName, InstanceNameError, InstanceRecord, MessageEntry, Mode,
-        NodeRecord, ServiceDef,
+        NodeRecord, RETAIN_ENTRIES_MAX, RETAIN_MAX, RETAIN_MIN, ServiceDef,
     },
 };
 use crate::{

@@ -1,6 +1,6 @@
 //! What stands behind the keys, as JSON that a person can read.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -183,15 +183,26 @@ pub enum Durability {
     },
 }
 
+/// The shortest time for which handled messages are kept.
+pub const RETAIN_MIN: Duration = Duration::from_secs(1);
+/// The longest time for which handled messages are kept.
+pub const RETAIN_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The highest bound of the entries that are kept.
+pub const RETAIN_ENTRIES_MAX: u64 = 10_000_000;
+
 /// What all instances of a service agree on, as it stands under `def/<service>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ServiceDef {
     /// How messages are spread.
     pub mode: Mode,
-    /// How long handled messages are kept, in milliseconds.
+    /// How long handled messages are kept, in milliseconds: [`RETAIN_MIN`] to [`RETAIN_MAX`]. Not at all
+    /// when `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retain_ms: Option<u64>,
+    /// The most entries of handled messages that are kept, each of up to 65 000 bytes and one or more
+    /// messages: 1 to [`RETAIN_ENTRIES_MAX`].
+    pub retain_max: u64,
     /// When a message counts as stored.
     pub durability: Durability,
     /// The most messages that may wait.
@@ -203,6 +214,7 @@ impl Default for ServiceDef {
         Self {
             mode: Mode::Competing,
             retain_ms: None,
+            retain_max: 1_000_000,
             durability: Durability::Stream,
             backlog_max: 1_000_000,
         }
@@ -216,9 +228,19 @@ impl ServiceDef {
             (Mode::Keyed { partitions: 0 | 65_537.. }, _, _) => "partitions is 1 to 65536",
             (_, Durability::Replicated { replicas: 0 }, _) => "replicas is at least 1",
             (_, _, 0) => "backlog_max is at least 1",
+            _ if !self.retains_within_bounds() => {
+                "retain_ms is 1000 (1 s) to 31536000000 (a year), retain_max is 1 to 10000000"
+            }
             _ => return Ok(()),
         };
         Err(DirectoryError::Record(flaw.to_owned()))
+    }
+}
+
+impl ServiceDef {
+    fn retains_within_bounds(&self) -> bool {
+        let fits = |ms: u64| (RETAIN_MIN..=RETAIN_MAX).contains(&Duration::from_millis(ms));
+        self.retain_ms.is_none_or(fits) && (1..=RETAIN_ENTRIES_MAX).contains(&self.retain_max)
     }
 }
 
@@ -283,7 +305,11 @@ mod tests {
         for bad in [
             ServiceDef { mode: Mode::Keyed { partitions: 0 }, ..good.clone() },
             ServiceDef { durability: Durability::Replicated { replicas: 0 }, ..good.clone() },
-            ServiceDef { backlog_max: 0, ..good },
+            ServiceDef { backlog_max: 0, ..good.clone() },
+            ServiceDef { retain_ms: Some(999), ..good.clone() },
+            ServiceDef { retain_ms: Some(31_536_000_001), ..good.clone() },
+            ServiceDef { retain_max: 0, ..good.clone() },
+            ServiceDef { retain_max: RETAIN_ENTRIES_MAX + 1, ..good },
         ] {
             assert!(bad.check().is_err(), "{bad:?}");
         }

@@ -5,6 +5,7 @@
 //! entries with ids, consumer groups with pending entries and idle clocks, and compound steps that
 //! are atomic (scripts there).
 
+mod account;
 mod check;
 mod embedded;
 mod error;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisLog, RedisOptions};
+pub use account::AccountingError;
 pub use embedded::{EmbeddedLog, EmbeddedLogOptions};
 pub use error::LogError;
 pub use outcome::{

@@ -147,14 +147,6 @@ pub struct Accounting {
     pub frames_out: u64,
 }
 
-impl Accounting {
-    /// Whether the sum holds.
-    pub const fn adds_up(&self) -> bool {
-        self.appended
-            == self.handled + self.expired + self.cancelled + self.dead + self.delayed + self.held
-    }
-}
-
 /// A group of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupInfo {

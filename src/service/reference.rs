@@ -1,8 +1,12 @@
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
-use super::{Node, ServedBy, ServiceAsk, ServiceBroadcast, ServiceTell, route::Route};
+use futures_util::future::BoxFuture;
+
+use super::{
+    Node, ServedBy, ServiceAsk, ServiceBroadcast, ServiceDelayedTell, ServiceTell, route::Route,
+};
 use crate::{
-    address::{Recipient, SendOptions, Target, TargetAsk, TargetTell},
+    address::{DelayedId, Recipient, SendOptions, Target, TargetAsk, TargetDelayed, TargetTell},
     bus::{Destination, Way},
     directory::ServiceHandle,
     error::{Failure, TellError},
@@ -62,6 +66,13 @@ pub(super) struct Found {
     pub(super) way: Way,
 }
 
+impl ServiceTarget {
+    async fn cancel_delayed(&self, id: &DelayedId) -> Result<bool, Failure> {
+        let found = self.found.as_ref().map_err(Clone::clone)?;
+        self.node.bus().cancel_delayed(&found.name, id).await
+    }
+}
+
 impl<P: ?Sized> ServiceRef<P> {
     pub(crate) fn new(node: &Arc<Node>, name: &str) -> Self {
         let found = super::node::checked(name).map(|name| {
@@ -114,6 +125,18 @@ impl<P: ?Sized> ServiceRef<P> {
         Route::new(&self.target, M::__service_wire()).try_tell(message)
     }
 
+    /// Takes a delayed message back, by the id that [`ServiceTell::delay`] gave, in this process or any
+    /// other. False when it is not there any more: it went into the stream, or was taken back before.
+    ///
+    /// # Errors
+    /// [`Failure`] when the name breaks the rules; unavailable, and unknown, when the log did not answer.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it may have been taken back or not.
+    pub async fn cancel_delayed(&self, id: &DelayedId) -> Result<bool, Failure> {
+        self.target.cancel_delayed(id).await
+    }
+
     /// Tells every instance that is registered now, each through its process's inbox.
     ///
     /// # Errors
@@ -156,6 +179,19 @@ impl<P: ?Sized, M: ServedBy<P>> Target<M> for ServiceRef<P> {
     fn ask_with(&self, message: M, options: SendOptions) -> TargetAsk<'_, M> {
         Box::pin(self.ask(message).options(options))
     }
+
+    fn tell_later(
+        &self,
+        message: M,
+        delay: Duration,
+        options: SendOptions,
+    ) -> TargetDelayed<'_, M> {
+        Box::pin(self.tell(message).delay(delay).options(options))
+    }
+
+    fn cancel_delayed<'a>(&'a self, id: &'a DelayedId) -> BoxFuture<'a, Result<bool, Failure>> {
+        Box::pin(self.target.cancel_delayed(id))
+    }
 }
 
 /// A service for one message, without its protocol.
@@ -181,5 +217,18 @@ impl<M: Message> Target<M> for MessageTarget<M> {
 
     fn ask_with(&self, message: M, options: SendOptions) -> TargetAsk<'_, M> {
         Box::pin(ServiceAsk::new(self.route(), message).options(options))
+    }
+
+    fn tell_later(
+        &self,
+        message: M,
+        delay: Duration,
+        options: SendOptions,
+    ) -> TargetDelayed<'_, M> {
+        Box::pin(ServiceDelayedTell::new(self.route(), message, delay).options(options))
+    }
+
+    fn cancel_delayed<'a>(&'a self, id: &'a DelayedId) -> BoxFuture<'a, Result<bool, Failure>> {
+        Box::pin(self.target.cancel_delayed(id))
     }
 }

@@ -1,4 +1,4 @@
-use std::{any::TypeId, sync::Arc};
+use std::{any::TypeId, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
@@ -14,7 +14,8 @@ use super::{
 use crate::{
     actor::WireFns,
     address::{
-        ASK_TIMEOUT_DEFAULT, LocalAsk, RemoteMessage, RemoteReply, SendOptions, with_context,
+        ASK_TIMEOUT_DEFAULT, DelayedId, LocalAsk, RemoteMessage, RemoteReply, SendOptions,
+        with_context,
     },
     bus::{Body, Destination, NotYet, Outgoing},
     directory::{InstanceRecord, ServiceView},
@@ -113,6 +114,35 @@ impl<'a, M: Message> Route<'a, M> {
             Err(failure) => Err(failure),
         };
         sent.map_err(|failure| TellError::new(message, failure))
+    }
+
+    pub(super) async fn tell_later(
+        self,
+        message: M,
+        delay: Duration,
+        options: SendOptions,
+    ) -> Result<DelayedId, TellError<M>> {
+        let encoded = self.check_tell().and_then(|name| {
+            let encoded = self.encode(&message)?;
+            Ok((name, encoded))
+        });
+        let sent = match encoded {
+            Ok((name, encoded)) => self.store_later(name, encoded, delay, options).await,
+            Err(failure) => Err(failure),
+        };
+        sent.map_err(|failure| TellError::new(message, failure))
+    }
+
+    async fn store_later(
+        self,
+        name: &Name,
+        encoded: RemoteMessage,
+        delay: Duration,
+        options: SendOptions,
+    ) -> Result<DelayedId, Failure> {
+        let mut outgoing = outgoing(encoded);
+        outgoing.key_hash = options.key.as_deref().map(key_hash);
+        self.target.node.bus().tell_later(name, outgoing, delay).await
     }
 
     async fn store(

@@ -16,7 +16,7 @@ use super::{
     telling::Telling,
 };
 use crate::{
-    address::{ASK_TIMEOUT_BOUNDS, SendOptions},
+    address::{ASK_TIMEOUT_BOUNDS, DelayedId, SendOptions},
     error::TellError,
     message::Message,
 };
@@ -26,6 +26,15 @@ use crate::{
 pub struct ServiceTell<'a, M: Message> {
     state: Telling<'a, M>,
     options: SendOptions,
+}
+
+/// A message on its way to a service that handles it later; see [`ServiceTell::delay`]. A future of
+/// the [`DelayedId`] that takes it back.
+#[must_use = "nothing is sent until it is awaited"]
+pub struct ServiceDelayedTell<'a, M: Message> {
+    state: State<'a, M, Result<DelayedId, TellError<M>>>,
+    options: SendOptions,
+    delay: Duration,
 }
 
 /// A message to a service whose reply is waited for; see [`ServiceRef::ask`](crate::ServiceRef::ask).
@@ -79,16 +88,39 @@ impl<'a, M: Message> ServiceTell<'a, M> {
         self
     }
 
-    /// Handles it this much later.
-    pub fn delay(mut self, delay: Duration) -> Self {
-        self.options.delay = Some(delay);
-        self
+    /// Handles it this much later, up to [`DELAY_MAX`](crate::DELAY_MAX). Resolves, when it is stored,
+    /// with what takes it back: [`ServiceRef::cancel_delayed`](crate::ServiceRef::cancel_delayed).
+    pub fn delay(self, delay: Duration) -> ServiceDelayedTell<'a, M> {
+        let Self { state, mut options } = self;
+        let state = match state {
+            Telling::New(parts) => State::New(parts),
+            Telling::Placed(..) | Telling::Waiting(_) => State::New(None),
+        };
+        options.buffered = false;
+        ServiceDelayedTell { state, options, delay }
     }
 
     /// Resolves as soon as the message is in this process's buffer: faster, and lost if the process
     /// dies before it is sent.
     pub fn buffered(mut self) -> Self {
         self.options.buffered = true;
+        self
+    }
+}
+
+impl<'a, M: Message> ServiceDelayedTell<'a, M> {
+    pub(super) fn new(route: Route<'a, M>, message: M, delay: Duration) -> Self {
+        ServiceTell::new(route, message).delay(delay)
+    }
+
+    pub(super) fn options(mut self, options: SendOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Messages with the same key go to the same partition of a keyed service.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.options.key = Some(key.into());
         self
     }
 }
@@ -124,6 +156,7 @@ impl<'a, M: Message> ServiceBroadcast<'a, M> {
 
 // None of them pins its message.
 impl<M: Message> Unpin for ServiceTell<'_, M> {}
+impl<M: Message> Unpin for ServiceDelayedTell<'_, M> {}
 impl<M: Message> Unpin for ServiceAsk<'_, M> {}
 impl<M: Message> Unpin for ServiceBroadcast<'_, M> {}
 
@@ -133,6 +166,18 @@ impl<'a, M: Message> Future for ServiceTell<'a, M> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         this.state.poll(cx, &mut this.options)
+    }
+}
+
+impl<'a, M: Message> Future for ServiceDelayedTell<'a, M> {
+    type Output = Result<DelayedId, TellError<M>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let (options, delay) = (&mut this.options, this.delay);
+        this.state.poll_with(cx, |route, message| {
+            Box::pin(route.tell_later(message, delay, std::mem::take(options)))
+        })
     }
 }
 
@@ -165,4 +210,4 @@ macro_rules! debug_by_message {
     )*};
 }
 
-debug_by_message!(ServiceTell, ServiceAsk, ServiceBroadcast);
+debug_by_message!(ServiceTell, ServiceDelayedTell, ServiceAsk, ServiceBroadcast);

@@ -15,7 +15,7 @@ use crate::{
     id::Incarnation,
     kv::KeyValueStore,
     log::MessageLog,
-    service::{Node, NodeParts, Registered},
+    service::{Defined, Node, NodeParts, Registered},
 };
 
 /// The settings of a system that is about to start. What is not given here comes from the
@@ -158,6 +158,7 @@ impl SystemBuilder {
                 // An error means that nobody listens.
                 drop(told.send(SystemEvent::Bus(event)));
             }));
+            options.definitions = Some(Defined::new(directory.clone()));
             let bus =
                 Bus::start(options, io.clone()).await.map_err(|error| Error::Log(error.into()))?;
             Node::open(NodeParts {

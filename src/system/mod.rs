@@ -10,6 +10,7 @@ mod embedded;
 pub(crate) mod entry;
 mod events;
 mod inspect;
+mod letters;
 mod pool;
 mod runtime;
 mod serve;

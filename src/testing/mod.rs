@@ -6,7 +6,9 @@ pub mod kv_suite;
 pub mod log_suite;
 
 pub use faulty_kv::{FaultyKv, KvFaults};
-pub use kit::{ActorPanic, Probe, ProbeActor, Received, TestSystem};
+pub use kit::{
+    ActorPanic, Fed, FedMessage, FedOutcome, Feed, Probe, ProbeActor, Received, TestSystem,
+};
 
 #[doc(inline)]
 pub use crate::__kv_suite as kv_suite;

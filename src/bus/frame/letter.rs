@@ -30,6 +30,8 @@ pub struct Letter {
     pub first_ms: u64,
     /// When it was buried.
     pub last_ms: u64,
+    /// The process that it was for, when it was for one alone.
+    pub inbox: Option<Incarnation>,
     /// The body is a whole entry that could not be read.
     pub unreadable: bool,
 }
@@ -49,6 +51,39 @@ pub fn letter_of_entry(entry: &[u8], letter: &Letter) -> Bytes {
     let builder = single(&Message::new(Kind::Tell, Codec::Bincode), kept);
     let flags = FLAG_LETTER | FLAG_UNREADABLE;
     write(builder, flags, Incarnation::from_u128(0), 0, 1, letter)
+}
+
+/// How messages go into a stream again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again {
+    /// The entry that they were first in, where they do not say it themselves.
+    pub origin: EntryId,
+    /// Whether they are for the same actor as before; else for the service.
+    pub keeps_target: bool,
+}
+
+/// Some messages of a frame as they go into a stream again: with their sender and trace, as a first
+/// attempt, and without an end of their time, which may have passed while they lay. `None` when there
+/// is none with such an index.
+pub fn messages_again(frame: &Frame, indices: &[u32], again: Again) -> Option<Bytes> {
+    let first = *indices.first()?;
+    let mut builder = FrameBuilder::new();
+    for index in indices {
+        let (mut message, body) = frame.message(*index)?;
+        let (attempt, origin) = match (frame.letter(), message.moved) {
+            (Some(letter), _) => (0, letter.origin),
+            (None, Some(moved)) => (1, moved.origin),
+            (None, None) => (1, again.origin),
+        };
+        message.moved = Some(Moved { attempt, origin });
+        message.remaining_ms = None;
+        if !again.keeps_target {
+            message.target = None;
+        }
+        builder.raw(&message, &body);
+    }
+    let sequence = frame.first().saturating_add(u64::from(first));
+    Some(builder.seal(frame.producer(), frame.lane(), sequence))
 }
 
 /// A frame of one message of another frame, as it waits in the delay set.
@@ -83,21 +118,28 @@ fn write(
         varint::put(into, u64::from(letter.index));
         varint::put(into, letter.first_ms);
         varint::put(into, letter.last_ms);
+        if let Some(inbox) = letter.inbox {
+            into.extend_from_slice(&inbox.to_u128().to_le_bytes());
+        }
     }))
 }
 
 /// Reads the letter at the end of a frame.
 pub(super) fn read(bytes: &[u8], at: usize, unreadable: bool) -> Result<Letter, FrameError> {
     let mut reader = Reader::new(bytes, at);
-    let letter = Letter {
+    let mut letter = Letter {
         reason: reader.text(REASON_BYTES_MAX)?.to_owned(),
         attempts: reader.varint_u32()?,
         origin: EntryId { ms: reader.varint()?, seq: reader.varint()? },
         index: reader.varint_u32()?,
         first_ms: reader.varint()?,
         last_ms: reader.varint()?,
+        inbox: None,
         unreadable,
     };
+    if reader.left() > 0 {
+        letter.inbox = Some(Incarnation::from_u128(reader.u128()?));
+    }
     if reader.left() > 0 {
         return Err(FrameError::Contradiction("bytes after the letter"));
     }

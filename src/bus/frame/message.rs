@@ -41,7 +41,8 @@ impl Kind {
 /// Where a message was before it was moved to the delay set or the dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moved {
-    /// Which attempt this is; the first delivery was 1.
+    /// Which attempt this is; the first delivery was 1. Of a dead letter that was replayed it is 0: it
+    /// begins anew, with a first attempt.
     pub attempt: u32,
     /// The entry that it was first in; its milliseconds are the message's original time.
     pub origin: EntryId,

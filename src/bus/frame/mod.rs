@@ -25,7 +25,7 @@
 //! byte that says which optional fields follow; varint name (0 none, else index + 1 in the table);
 //! varint version; for a publish, varint topic (as the name). Then, if its bit is set: 1 varint
 //! target actor; 2 u64 hash of the partition key; 4 varint correlation id; 8 varint remaining
-//! milliseconds; 16 of a message that was moved: varint attempt, varint milliseconds and varint
+//! milliseconds; 16 of a message that was moved: varint attempt (0 of a dead letter that begins anew), varint milliseconds and varint
 //! number of the entry that it was first in; 32 u128 incarnation that waits for the reply; 64 trace
 //! (16 bytes trace id, 8 bytes span id, 1 byte flags); 128 chain of waiting actors: varint count,
 //! each u128 incarnation and varint actor. The rest is the body.
@@ -33,7 +33,8 @@
 //! **Names:** varint count, each varint length and text.
 //!
 //! **Letter:** varint length and text of the reason; varint attempts; varint milliseconds and number
-//! of the entry it was first in; varint index there; varint first and last time in milliseconds.
+//! of the entry it was first in; varint index there; varint first and last time in milliseconds;
+//! then, if it was for one process alone, u128 incarnation of that.
 
 mod build;
 mod error;
@@ -44,7 +45,9 @@ mod varint;
 
 pub use build::{FrameBuilder, Pushed, renumber};
 pub use error::FrameError;
-pub use letter::{Letter, letter_of_entry, letter_of_message, moved_message};
+pub use letter::{
+    Again, Letter, letter_of_entry, letter_of_message, messages_again, moved_message,
+};
 pub use message::{Kind, Message, Moved, Trace, Waiting};
 pub use parse::Frame;
 

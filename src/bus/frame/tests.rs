@@ -187,6 +187,7 @@ fn a_renumbered_frame_differs_in_lane_and_sequence_alone() {
 
 fn letter(unreadable: bool) -> Letter {
     Letter {
+        inbox: None,
         reason: "the handler panicked".into(),
         attempts: 5,
         origin: EntryId { ms: 17, seq: 1 },
@@ -367,4 +368,51 @@ fn garbage_is_refused_with_its_reason() {
     let sum = checksum(&bytes);
     bytes[4..8].copy_from_slice(&sum.to_le_bytes());
     assert_eq!(Frame::parse(Bytes::from(bytes)).unwrap_err(), FrameError::Sealed(4));
+}
+
+#[test]
+fn a_letter_of_an_inbox_says_whose_it_was() {
+    let mut builder = FrameBuilder::new();
+    push(&mut builder, &Message::new(Kind::Tell, Codec::Bincode).named("Add", 1), b"one");
+    let frame = Frame::parse(builder.seal(PRODUCER, 3, 10)).unwrap();
+    let letter = Letter { inbox: Some(Incarnation::from_u128(0xfe)), ..letter(false) };
+    let bytes = letter_of_message(&frame, 0, &letter).unwrap();
+    assert_eq!(Frame::parse(bytes).unwrap().letter(), Some(&letter));
+}
+
+#[test]
+fn messages_that_go_into_a_stream_again_begin_anew() {
+    let mut builder = FrameBuilder::new();
+    let mut tell = Message::new(Kind::Tell, Codec::Json).named("Add", 2);
+    tell.remaining_ms = Some(5);
+    tell.target = Some(ActorId::from_u64(3));
+    tell.trace = full_ask().trace;
+    let mut retried = tell.clone();
+    retried.moved = Some(Moved { attempt: 4, origin: EntryId { ms: 2, seq: 2 } });
+    for message in [&tell, &retried, &tell] {
+        push(&mut builder, message, b"{}");
+    }
+    let frame = Frame::parse(builder.seal(PRODUCER, 3, 10)).unwrap();
+    let origin = EntryId { ms: 9, seq: 9 };
+    let again = |keeps_target| {
+        let bytes = messages_again(&frame, &[1, 2], Again { origin, keeps_target }).unwrap();
+        Frame::parse(bytes).unwrap()
+    };
+    let back = again(true);
+    assert_eq!((back.producer(), back.count(), back.first()), (PRODUCER, 2, 11));
+    assert!(back.letter().is_none());
+    for (index, origin) in [(0, EntryId { ms: 2, seq: 2 }), (1, origin)] {
+        let (message, body) = back.message(index).unwrap();
+        assert_eq!((message.remaining_ms, &body[..]), (None, &b"{}"[..]));
+        assert_eq!(message.moved, Some(Moved { attempt: 1, origin }));
+        assert_eq!((message.trace, message.target), (tell.trace, tell.target));
+    }
+    assert_eq!(again(false).message(0).unwrap().0.target, None);
+    assert!(messages_again(&frame, &[3], Again { origin, keeps_target: true }).is_none());
+    let bytes = letter_of_message(&frame, 0, &letter(false)).unwrap();
+    let dead = Frame::parse(bytes).unwrap();
+    let bytes = messages_again(&dead, &[0], Again { origin, keeps_target: true }).unwrap();
+    let (message, _) = Frame::parse(bytes).unwrap().message(0).map(|(m, b)| (m.moved, b)).unwrap();
+    let expected = Moved { attempt: 0, origin: letter(false).origin };
+    assert_eq!(message, Some(expected), "the letter knows");
 }

@@ -104,7 +104,7 @@ impl Source {
                 id: held.id,
                 count: held.frame.count(),
                 totals: held.totals(),
-                retain: None,
+                retain: self.retain(),
             })
             .collect();
         let answers = self
@@ -235,6 +235,7 @@ impl Source {
             index,
             first_ms: origin.ms,
             last_ms,
+            inbox: self.inbox,
             unreadable: false,
         };
         let letter = letter_of_message(&held.frame, index, &letter).ok_or_else(past_the_end)?;
@@ -266,6 +267,7 @@ impl Source {
             index: 0,
             first_ms: entry.id.ms,
             last_ms: self.core.clock.log_ms(Instant::now()),
+            inbox: self.inbox,
             unreadable: true,
         };
         let letter = letter_of_entry(&entry.frame, &letter);

@@ -16,9 +16,9 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::{decide::Next, held::Held, registry::Registry};
 use crate::{
-    bus::{core::Core, event::BusEvent, frame::Frame, outbox::Destination, stats::add},
-    id::Incarnation,
-    log::{Consumer, Entry, EntryId, Owner, Recorded, StreamKind, StreamName},
+    bus::{core::Core, event::BusEvent, frame::Frame, keys, outbox::Destination, stats::add},
+    id::{Incarnation, Name},
+    log::{Consumer, Entry, EntryId, Owner, Recorded, Retain, StreamKind, StreamName},
 };
 
 /// What the settle task of a source has to do.
@@ -64,6 +64,10 @@ pub(crate) struct Source {
     pub(super) letters: Option<StreamName>,
     /// Where messages of a topic go to be tried again.
     pub(super) retries: Option<Destination>,
+    /// The process that this is read for, when it is one alone.
+    pub(super) inbox: Option<Incarnation>,
+    /// The service whose stream it is.
+    service: Option<Name>,
     /// Whether other processes read for the same group.
     pub(super) is_shared: bool,
     pub(super) registry: Registry,
@@ -96,8 +100,14 @@ impl Source {
         let Reading { stream, group, reader, retries, letters, is_shared } = reading;
         let (jobs, inbox) = mpsc::unbounded_channel();
         let consumer = Consumer { group, name: reader.to_string() };
+        let own_inbox = match &retries {
+            Some(Destination::Inbox(incarnation)) => Some(*incarnation),
+            _ => keys::owner_of_inbox(&core.cluster, &stream),
+        };
         let source = Arc::new(Self {
             owner: Owner::Consumer(consumer.clone()),
+            inbox: own_inbox,
+            service: keys::service_of(&core.cluster, &stream),
             core,
             stream,
             consumer,
@@ -128,6 +138,11 @@ impl Source {
     /// Whether other processes read for the same group.
     pub(crate) fn is_shared(&self) -> bool {
         self.is_shared
+    }
+
+    /// How long what is settled is kept, as the service is defined now.
+    pub(super) fn retain(&self) -> Option<Retain> {
+        self.core.definition(self.service.as_ref()?)?.retain
     }
 
     /// Whether another process could take what this one does not.

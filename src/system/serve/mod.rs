@@ -11,6 +11,7 @@ use std::{
     marker::PhantomData,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 pub use self::service::Service;
@@ -114,6 +115,25 @@ where
     /// The most messages that may wait in the service's stream before tells are refused.
     pub fn backlog_max(mut self, messages: u64) -> Self {
         self.definition.backlog_max = messages;
+        self
+    }
+
+    /// Keeps what was handled for this long, 1 s to a year, so that it can be looked at, replayed and
+    /// carried into a test: [`System::retained`]. Not at all unless it is given.
+    ///
+    /// It costs the memory of the log: all that comes in this time, up to
+    /// [`retain_max`](Self::retain_max). What is beyond its time goes when something is settled, and
+    /// within a few minutes when nothing is.
+    pub fn retain(mut self, time: Duration) -> Self {
+        self.definition.retain_ms = Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// The most entries that are kept, whatever their time, 1 to 10 000 000; 1 000 000 unless it is
+    /// given. An entry holds what a process had sent at once: one or more messages, 65 000 bytes (or one
+    /// message that is larger).
+    pub fn retain_max(mut self, entries: u64) -> Self {
+        self.definition.retain_max = entries;
         self
     }
 

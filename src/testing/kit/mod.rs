@@ -4,6 +4,7 @@
 //! and which panics were caught. That nothing is left to do it learns from tokio, so that tasks
 //! which are no actors count too.
 
+mod feed;
 mod probe;
 mod probe_actor;
 mod received;
@@ -11,6 +12,7 @@ mod rest;
 mod system;
 mod watch;
 
+pub use feed::{Fed, FedMessage, FedOutcome, Feed};
 pub use probe::Probe;
 pub use probe_actor::ProbeActor;
 pub use received::Received;

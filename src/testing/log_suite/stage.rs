@@ -169,11 +169,10 @@ impl Stage {
     /// Checks the sum of a counted stream, and the entries against their number.
     pub(super) async fn check_accounting(&self, stream: &StreamName) -> Outcome<StreamInfo> {
         let info = self.info(stream).await?;
-        let accounting = info.accounting;
-        ensure!(accounting.adds_up(), "the messages do not add up: {accounting:?}");
-        let frames = accounting.frames_in.checked_sub(accounting.frames_out);
-        ensure_eq!(frames, Some(info.length), "frames in less frames out");
-        Ok(info)
+        match info.check() {
+            Ok(()) => Ok(info),
+            Err(error) => Err(CaseFailure::Violated(error.to_string())),
+        }
     }
 
     /// Lets so many ticks go by, and a little more.

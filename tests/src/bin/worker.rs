@@ -18,6 +18,7 @@ use std::{
 use callboard::{
     Name, Service,
     kv::{EtcdKv, EtcdOptions},
+    letters::Selection,
     log::{RedisLog, RedisOptions},
     prelude::*,
 };
@@ -156,6 +157,11 @@ impl Orders {
             ["tell", name, id] => {
                 let service: ServiceRef<Worker> = self.system.service(name);
                 service.tell(Put { id: id.parse()?, micros: 0 }).await?;
+            }
+            // Begins to replay the dead letters, and does not wait for the end.
+            ["replay", name, rate] => {
+                let replay = self.system.dead_letters(name)?.replay(Selection::all());
+                tokio::spawn(replay.rate(rate.parse()?).start());
             }
             // Asks until it is told to end.
             ["asks", "end"] => {

@@ -106,7 +106,7 @@ pub fn service_stream(service: &str) -> StreamName {
 
 pub async fn info(log: &EmbeddedLog, stream: &StreamName) -> StreamInfo {
     let info = log.info(stream).await.unwrap().unwrap_or_default();
-    assert!(info.accounting.adds_up(), "{:?}", info.accounting);
+    info.check().unwrap();
     info
 }
 

@@ -1,10 +1,11 @@
 //! A process that is killed while it has messages in hand.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use callboard::{
     Incarnation, Name,
     bus::{codec, frame::Frame, keys},
+    letters::Selection,
     log::{Consumer, MessageLog, Owner, RedisLog, RedisOptions},
     prelude::*,
 };
@@ -138,4 +139,47 @@ async fn an_ask_to_a_killed_worker_ends_and_others_answer_again() {
     let others: ServiceRef<Worker> = system.service("others");
     assert_eq!(others.ask(ask).await.expect("it lives"), (1, "w2".to_owned()));
     system.shutdown().await.expect("the servers run");
+}
+
+/// Kills a worker in the middle of its replay of dead letters, again and again; another one finishes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_killed_in_the_middle_of_a_replay_loses_and_doubles_nothing() {
+    const LETTERS: u64 = 2_000;
+    fastrand::seed(tier::seed());
+    let mut cluster = Cluster::start().await;
+    let log = RedisLog::connect(RedisOptions::new(cluster.redis.url())).await.expect("it runs");
+    let mut kills_in_the_middle = 0;
+    for trial in 0..tier::trials().div_ceil(5) {
+        cluster.rename(format!("replay-{trial}"));
+        let system = cluster.system("test").await;
+        let node = format!("handles-{trial}");
+        let name = |text: &str| Name::new(text).expect("a name");
+        let stream = keys::service(&name(&cluster.name), &name("jobs"), 0);
+        let put = |id| Put { id, micros: 0 };
+        callboard_tests::letters::bury(&log, &stream, "Put", 0..LETTERS, put).await;
+        let mut handles = cluster.worker(&node).await;
+        order(&mut handles, "serve jobs 2").await;
+        let letters = system.dead_letters("jobs").expect("a name");
+        let mut left = LETTERS;
+        for round in 0..3 {
+            let mut killed = cluster.worker(&format!("replays-{trial}-{round}")).await;
+            order(&mut killed, "replay jobs 1000").await;
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(100..600))).await;
+            killed.kill();
+            let now = letters.count().await.expect("it runs");
+            kills_in_the_middle += u32::from(0 < now && now < left);
+            left = now;
+        }
+        let report = letters.replay(Selection::all()).rate(10_000).await.expect("it runs");
+        assert!(report.is_complete(), "{report:?}");
+        let handled = cluster.all_handled(&[&node], LETTERS as usize).await;
+        assert!(handled.values().all(|times| *times == 1), "each once");
+        system.accounting("jobs").await.expect("it runs").check().expect("it adds up");
+        drop(handles);
+        system.shutdown().await.expect("the servers run");
+    }
+    assert!(kills_in_the_middle > 0, "no replay was killed in the middle");
+    let figures =
+        format!("{kills_in_the_middle} kills within a replay; none lost or doubled a letter.");
+    tier::record_figure("Killed replays", &figures);
 }

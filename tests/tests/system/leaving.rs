@@ -95,7 +95,7 @@ async fn tells_to_a_service_whose_instances_come_and_go_are_all_handled() -> cal
     until("all are handled", async || sum.get() >= 3_000).await;
     let stream = keys::service(one.cluster(), &Name::new("worker")?, 0);
     let info = store.log().info(&stream).await.expect("an answer").expect("it exists");
-    assert!(info.accounting.adds_up(), "{:?}", info.accounting);
+    info.check().unwrap();
     assert_eq!((sum.get(), info.dead_letters), (3_000, 0), "each once");
     one.shutdown().await?;
     three.shutdown().await

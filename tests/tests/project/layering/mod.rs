@@ -44,7 +44,7 @@ const LAYERS: [(u8, &[&str]); 7] = [
     (2, &["kv", "log"]),
     // What is written once over the ports.
     (3, &["directory", "bus"]),
-    (4, &["health", "service", "resource", "supervision"]),
+    (4, &["health", "letters", "service", "resource", "supervision"]),
     // Composition.
     (5, &["system", "workflow", "testing", "prelude", "__private"]),
     // What an operator touches.
