@@ -16,6 +16,7 @@ pages! {
     coming_from_kameo: include_str!("../../book/src/coming-from/kameo.md");
     coming_from_ractor: include_str!("../../book/src/coming-from/ractor.md");
     configuration: include_str!("../../book/src/configuration.md");
+    dead_letters: include_str!("../../book/src/dead-letters.md");
     directory: include_str!("../../book/src/directory.md");
     getting_started: include_str!("../../book/src/getting-started.md");
     health: include_str!("../../book/src/health.md");

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callboard::{
-    Codec, Embedded,
+    Codec, Embedded, SystemEvent,
     bus::{
-        Body, Outgoing,
+        Body, BusEvent, Outgoing,
         frame::{Kind, Trace},
     },
     letters::{LETTERS_PER_PAGE_MAX, LettersError, Selection, SkipReason},
@@ -44,7 +44,11 @@ pub async fn fails_is_shown_and_is_handled_when_replayed(system: &System, book: 
 
     book.refuse(false);
     book.forget();
+    let mut events = system.events();
     let report = letters.replay(summary.id).await.unwrap();
+    let (stream, messages) = (stream(system, "orders"), 1);
+    let replayed = BusEvent::Replayed { stream, messages };
+    assert_eq!(events.next().await, Some(SystemEvent::Bus(replayed)));
     assert_eq!((report.total, report.replayed, report.skipped), (1, 1, 0));
     assert!(report.is_complete() && report.last == Some(summary.id));
     until("it is handled", async || book.ids() == [7]).await;
@@ -97,7 +101,10 @@ pub async fn lists_and_drops(system: &System, log: &dyn MessageLog) {
         assert!(matches!(refused, LettersError::Bound { .. }), "{refused}");
     }
 
+    let mut events = system.events();
     assert_eq!(handle.drop_letters(Selection::ids(ids)).await.unwrap(), 2);
+    let dropped = BusEvent::LettersDropped { stream: stream.clone(), letters: 2 };
+    assert_eq!(events.next().await, Some(SystemEvent::Bus(dropped)));
     assert_eq!(handle.drop_letters(Selection::ids(ids)).await.unwrap(), 0);
     assert_eq!(handle.drop_letters(Selection::all().reason("of 50")).await.unwrap(), 50);
     assert_eq!(handle.count().await.unwrap(), 198);

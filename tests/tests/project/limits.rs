@@ -6,14 +6,19 @@
 use std::{fmt::Write as _, time::Duration};
 
 use callboard::{
-    Incarnation, NAME_BYTES_MAX, Name,
+    DELAY_MAX, Incarnation, NAME_BYTES_MAX, Name,
     directory::{
         CAPABILITIES_MAX, CONFIG_BYTES_MAX, CONFIG_HISTORY_MAX, Directory, DirectoryError,
         DirectoryOptions, HEALTH_REASON_BYTES_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX,
-        LABELS_MAX, METADATA_BYTES_MAX, Mode, ServiceDef, WEIGHT_MAX,
+        LABELS_MAX, METADATA_BYTES_MAX, Mode, RETAIN_ENTRIES_MAX, RETAIN_MAX, RETAIN_MIN,
+        ServiceDef, WEIGHT_MAX,
     },
     kv::{
         EmbeddedKv, EmbeddedKvOptions, KEY_BYTES_MAX, LEASE_TTL_MAX, TXN_OPS_MAX, VALUE_BYTES_MAX,
+    },
+    letters::{
+        LETTERS_PER_PAGE_MAX, RECORDING_BYTES_MAX, REPLAY_RATE_DEFAULT, REPLAY_RATE_MAX,
+        SELECTION_IDS_MAX,
     },
 };
 use futures_util::FutureExt;
@@ -168,6 +173,30 @@ fn records() -> String {
             ]),
             row(["`partitions`", "", &format!("1 to {}", number(PARTITIONS_MAX as usize))]),
             row(["`backlog_max`", &number(backlog), "1 or more"]),
+            row(["`retain_ms`", "none", &format!("{} to {}", time(RETAIN_MIN), time(RETAIN_MAX))]),
+            row([
+                "`retain_max`",
+                &number(usize::try_from(ServiceDef::default().retain_max).expect("64 bits")),
+                &format!("1 to {}", number(usize::try_from(RETAIN_ENTRIES_MAX).expect("64 bits"))),
+            ]),
+        ],
+    )
+}
+
+fn letters() -> String {
+    let rate = |rate: u32| number(rate as usize);
+    table(
+        &["of letters", "default", "bounds"],
+        &[
+            row(["letters of a page", "", &format!("1 to {}", number(LETTERS_PER_PAGE_MAX))]),
+            row(["ids of a selection", "", &format!("at most {}", number(SELECTION_IDS_MAX))]),
+            row([
+                "rate of a replay, in messages per second",
+                &rate(REPLAY_RATE_DEFAULT),
+                &format!("1 to {}", rate(REPLAY_RATE_MAX)),
+            ]),
+            row(["a recording", "", &format!("at most {}", bytes(RECORDING_BYTES_MAX))]),
+            row(["delay of a message", "", &format!("at most {}", time(DELAY_MAX))]),
         ],
     )
 }
@@ -226,6 +255,7 @@ fn the_tables_of_the_page_are_those_of_the_code() {
     let sections = [
         ("directory", directory()),
         ("records", records()),
+        ("letters", letters()),
         ("configuration", configuration()),
         ("store", store()),
         #[cfg(feature = "etcd")]
@@ -288,11 +318,23 @@ async fn the_bounds_of_a_definition_are_those_of_the_page() {
     let directory = Directory::start(kv, options(), Handle::current()).await.expect("it starts");
     let keyed = |partitions| ServiceDef { mode: Mode::Keyed { partitions }, ..Default::default() };
     let most = ServiceDef { backlog_max: u64::MAX, ..Default::default() };
-    for good in [keyed(1), keyed(PARTITIONS_MAX), most] {
+    let retains = |time: Duration, retain_max| {
+        let retain_ms = Some(u64::try_from(time.as_millis()).expect("64 bits"));
+        ServiceDef { retain_ms, retain_max, ..Default::default() }
+    };
+    let kept = [retains(RETAIN_MIN, 1), retains(RETAIN_MAX, RETAIN_ENTRIES_MAX)];
+    for good in [keyed(1), keyed(PARTITIONS_MAX), most].into_iter().chain(kept) {
         directory.redefine(&name("s"), good).await.expect("within the bounds");
     }
     let none = ServiceDef { backlog_max: 0, ..Default::default() };
-    for bad in [keyed(0), keyed(PARTITIONS_MAX + 1), none] {
+    let moment = Duration::from_millis(1);
+    let kept = [
+        retains(RETAIN_MIN - moment, 1),
+        retains(RETAIN_MAX + moment, 1),
+        retains(RETAIN_MIN, 0),
+        retains(RETAIN_MIN, RETAIN_ENTRIES_MAX + 1),
+    ];
+    for bad in [keyed(0), keyed(PARTITIONS_MAX + 1), none].into_iter().chain(kept) {
         let error = directory.redefine(&name("s"), bad).await.expect_err("out of bounds");
         assert!(matches!(error, DirectoryError::Record(_)), "{error:?}");
     }
