@@ -115,11 +115,13 @@ impl Producer {
                 while !ends.load(SeqCst) {
                     let id = ids.fetch_add(1, SeqCst);
                     record.write('t', id);
-                    let mut tell = service.tell(Job::of_producer(id));
-                    if id.is_multiple_of(9) {
-                        tell = tell.delay(Duration::from_millis(100 + id % 1000));
-                    }
-                    match tell.await {
+                    let tell = service.tell(Job::of_producer(id));
+                    let told = if id.is_multiple_of(9) {
+                        tell.delay(Duration::from_millis(100 + id % 1000)).await.map(drop)
+                    } else {
+                        tell.await
+                    };
+                    match told {
                         Ok(()) => record.write('a', id),
                         Err(error) => {
                             failed.fetch_add(1, SeqCst);
