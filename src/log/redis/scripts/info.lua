@@ -25,7 +25,9 @@ local done = 0
 if ARGV[1] == '1' then
   for _, packed in ipairs(redis.call('HVALS', KEYS[3])) do done = done + sum_of(cmsgpack.unpack(packed)) end
 end
-local retained_bytes = redis.call('MEMORY', 'USAGE', KEYS[5]) or 0
+-- It is nice to know, and no reason to fail where the user of Redis may not ask for it.
+local retained_bytes = redis.pcall('MEMORY', 'USAGE', KEYS[5])
+if type(retained_bytes) ~= 'number' then retained_bytes = 0 end
 return {
   about.length or 0,
   about['first-entry'] and about['first-entry'][1] or false,

@@ -15,8 +15,8 @@ end
 
 local stands
 if run_s > 0 then
-  local id, part = string.match(redis.call('GET', KEYS[4]) or '', '^(.+):(%d+)$')
-  if id then stands = place(id, part) end
+  local known = redis.call('HMGET', KEYS[4], 'id', 'part')
+  if known[1] then stands = place(known[1], known[2]) end
 end
 
 local function is_copied(id, part)
@@ -47,9 +47,12 @@ for at = 6, #ARGV, 4 do
       store(KEYS[1], KEYS[2], counted, n, ARGV[at + 3])
       if counted then redis.call('HINCRBY', KEYS[2], 'appended', n) end
       messages, done, last, backlog = messages + n, done + 1, id, backlog + n
-      reached = id .. ':' .. part
+      reached = {id, part}
     end
   end
 end
-if run_s > 0 and reached then redis.call('SET', KEYS[4], reached, 'EX', run_s) end
+if run_s > 0 and reached then
+  redis.call('HSET', KEYS[4], 'id', reached[1], 'part', reached[2])
+  redis.call('EXPIRE', KEYS[4], run_s)
+end
 return {messages, last, stop}
