@@ -1,9 +1,23 @@
 //! Bodies to bytes and back. The only file that names bincode.
 
-use serde::{Serialize, de::DeserializeOwned};
+mod bounded;
+
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, DeserializeSeed},
+};
+
+use bounded::Root;
 
 /// The largest body in bytes; the decoder refuses a length above it before it allocates.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// How deep a body may be nested when it is decoded, in levels: each struct, tuple, sequence, map,
+/// variant, newtype and `Some` is one. A deeper one is refused, because each level takes room on the
+/// stack.
+pub const DEPTH_MAX: usize = 128;
+/// How many elements the sequences and maps of a body may have beyond one for each of its bytes: of
+/// types that take none, such as `()`.
+pub const BYTELESS_ELEMENTS_MAX: usize = 65_536;
 
 type BincodeConfig = bincode::config::Configuration<
     bincode::config::LittleEndian,
@@ -77,7 +91,9 @@ pub fn encode<T: Serialize + ?Sized>(
 /// Decodes a value that takes up all of the bytes.
 ///
 /// A length in the bytes is believed only up to [`BODY_BYTES_MAX`]; a hostile one allocates no more
-/// than that.
+/// than that. The sequences and maps of a value hold together at most an element for each byte and
+/// [`BYTELESS_ELEMENTS_MAX`] more, and it is nested at most [`DEPTH_MAX`] levels deep: a type
+/// that is recursive, or whose elements take no bytes, can be decoded from whatever comes.
 ///
 /// # Errors
 /// [`CodecError::Decode`] when the bytes are not such a value, [`CodecError::Trailing`] when they
@@ -105,7 +121,7 @@ fn encode_json<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Result<(
 
 #[inline(never)]
 fn decode_bincode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    match bincode::serde::decode_from_slice::<T, _>(bytes, BINCODE) {
+    match bincode::serde::seed_decode_from_slice(Root::<T>::of_bytes(bytes.len()), bytes, BINCODE) {
         Ok((value, read)) if read == bytes.len() => Ok(value),
         Ok((_, read)) => Err(CodecError::Trailing(bytes.len().saturating_sub(read))),
         Err(error) => Err(decode_error(&error)),
@@ -114,7 +130,10 @@ fn decode_bincode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
 
 #[inline(never)]
 fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    serde_json::from_slice(bytes).map_err(|error| decode_error(&error))
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = Root::<T>::of_bytes(bytes.len()).deserialize(&mut deserializer);
+    let whole = value.and_then(|value| deserializer.end().map(|()| value));
+    whole.map_err(|error| decode_error(&error))
 }
 
 fn encode_error(error: &dyn std::fmt::Display) -> CodecError {
@@ -156,6 +175,83 @@ mod tests {
         bytes.extend_from_slice(&(1_u64 << 50).to_le_bytes());
         assert!(decode::<String>(Codec::Bincode, &bytes).is_err());
         assert!(decode::<Vec<u64>>(Codec::Bincode, &bytes).is_err());
+    }
+
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    enum Tree {
+        Leaf,
+        One(Box<Tree>),
+        Two(Box<Tree>, Box<Tree>),
+        Named { left: Option<Box<Tree>>, rest: Vec<Tree> },
+    }
+
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    struct Link(Option<Box<Link>>);
+
+    /// On a stack that is small for a thread.
+    fn on_a_small_stack(run: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::Builder::new().stack_size(512 << 10).spawn(run).unwrap();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_value_that_is_nested_too_deep_is_refused_and_takes_no_more_stack() {
+        on_a_small_stack(|| {
+            // `Some` for ever; variants 1 and 2 for ever.
+            for byte in [1, 2] {
+                let bytes = vec![byte; BODY_BYTES_MAX];
+                let link = decode::<Link>(Codec::Bincode, &bytes).map(drop);
+                let tree = decode::<Tree>(Codec::Bincode, &bytes).map(drop);
+                assert!(byte != 1 || link.unwrap_err().to_string().contains("128 levels"));
+                assert!(tree.unwrap_err().to_string().contains("128 levels"), "{byte}");
+            }
+            let open = vec![b'['; BODY_BYTES_MAX];
+            assert!(decode::<Vec<Tree>>(Codec::Json, &open).is_err());
+            // Neither an option nor a newtype takes a byte there.
+            let error = decode::<Link>(Codec::Json, b"1").unwrap_err();
+            assert!(error.to_string().contains("128 levels"), "{error}");
+            assert_eq!(decode::<Link>(Codec::Json, b"null").unwrap(), Link(None));
+        });
+    }
+
+    #[test]
+    fn a_value_that_is_nested_just_not_too_deep_survives() {
+        // A variant and what is in it are a level; so is the leaf.
+        let nested =
+            |levels: usize| (1..levels).fold(Tree::Leaf, |inner, _| Tree::One(Box::new(inner)));
+        let mut bytes = Vec::new();
+        encode(Codec::Bincode, &nested(DEPTH_MAX), &mut bytes).unwrap();
+        assert_eq!(decode::<Tree>(Codec::Bincode, &bytes).unwrap(), nested(DEPTH_MAX));
+        bytes.clear();
+        encode(Codec::Bincode, &nested(DEPTH_MAX + 1), &mut bytes).unwrap();
+        assert!(decode::<Tree>(Codec::Bincode, &bytes).is_err());
+        let wide = Tree::Named {
+            left: Some(Box::new(Tree::Two(Box::new(Tree::Leaf), Box::new(Tree::Leaf)))),
+            rest: vec![Tree::Leaf, Tree::One(Box::new(Tree::Leaf))],
+        };
+        for codec in [Codec::Bincode, Codec::Json] {
+            let mut bytes = Vec::new();
+            encode(codec, &wide, &mut bytes).unwrap();
+            assert_eq!(decode::<Tree>(codec, &bytes).unwrap(), wide);
+        }
+    }
+
+    #[test]
+    fn elements_without_bytes_do_not_spin() {
+        let long = |length: u64| {
+            let mut bytes = vec![253];
+            bytes.extend_from_slice(&length.to_le_bytes());
+            bytes
+        };
+        let error = decode::<Vec<()>>(Codec::Bincode, &long(1 << 60)).unwrap_err();
+        assert!(error.to_string().contains("elements"), "{error}");
+        let mut several = vec![3];
+        (0..3).for_each(|_| several.extend(long(1 << 15)));
+        assert!(decode::<Vec<Vec<()>>>(Codec::Bincode, &several).is_err(), "together");
+        let most = decode::<Vec<()>>(Codec::Bincode, &long(BYTELESS_ELEMENTS_MAX as u64)).unwrap();
+        assert_eq!(most.len(), BYTELESS_ELEMENTS_MAX);
+        type Units = std::collections::HashMap<(), ()>;
+        assert!(decode::<Units>(Codec::Bincode, &long(1 << 60)).is_err());
     }
 
     #[test]
