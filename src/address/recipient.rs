@@ -207,6 +207,13 @@ impl<'a, M: Message> RecipientTell<'a, M> {
         RecipientDelayedTell { target, options, delay, message, sending: None }
     }
 
+    /// Skips it if it was told before under the same id. Services only; see
+    /// [`ServiceTell::dedup_id`](crate::ServiceTell::dedup_id).
+    pub fn dedup_id(mut self, id: impl Into<String>) -> Self {
+        self.options.dedup_id = Some(id.into());
+        self
+    }
+
     /// Resolves as soon as the message is on its way out. Services only.
     pub fn buffered(mut self) -> Self {
         self.options.buffered = true;
@@ -251,6 +258,13 @@ impl<M: Message> RecipientDelayedTell<'_, M> {
     /// Messages with the same key go to the same place.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.options.key = Some(key.into());
+        self
+    }
+
+    /// Tells it once, as [`ServiceTell::dedup_id`](crate::ServiceTell::dedup_id) does. When the id is
+    /// known nothing is stored, and there is nothing to be taken back.
+    pub fn dedup_id(mut self, id: impl Into<String>) -> Self {
+        self.options.dedup_id = Some(id.into());
         self
     }
 }

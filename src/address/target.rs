@@ -18,6 +18,9 @@ pub struct SendOptions {
     pub key: Option<String>,
     /// Handle it this much later.
     pub delay: Option<Duration>,
+    /// Skip it if it was sent before under this id; see
+    /// [`ServiceTell::dedup_id`](crate::ServiceTell::dedup_id).
+    pub dedup_id: Option<String>,
     /// Do not wait until the message is stored, only until it is on its way out.
     pub buffered: bool,
     /// How long an ask waits.
@@ -31,6 +34,8 @@ impl SendOptions {
             Some("`.key(..)`")
         } else if self.delay.is_some() {
             Some("`.delay(..)`")
+        } else if self.dedup_id.is_some() {
+            Some("`.dedup_id(..)`")
         } else if self.buffered {
             Some("`.buffered()`")
         } else {

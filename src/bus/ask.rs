@@ -88,7 +88,7 @@ impl AskTicket {
         let mut message = Message::new(Kind::Cancel, Codec::Bincode);
         message.correlation = Some(self.correlation);
         let body = Body::Bytes(Bytes::new());
-        let mut parcel = Parcel { message, body, delayed: None, ask: None };
+        let mut parcel = Parcel { message, body, delayed: None, dedup: None, ask: None };
         if let Err(failure) = self.core.try_place(&self.to, &mut parcel, Entrance::Forced) {
             tracing::debug!(%failure, "an ask was given up without a word to its handler");
         }

@@ -266,7 +266,7 @@ impl Core {
         let mut message = Message::new(kind, codec);
         message.correlation = Some(correlation);
         let body = Body::Bytes(body);
-        let mut parcel = Parcel { message, body, delayed: None, ask: None };
+        let mut parcel = Parcel { message, body, delayed: None, dedup: None, ask: None };
         let Err(failure) = self.try_place(&to, &mut parcel, Entrance::Forced) else { return };
         if kind == Kind::Reply && matches!(failure.kind(), FailureKind::TooLarge { .. }) {
             // The handler ran: its asker must hear that the outcome can't travel.
@@ -281,7 +281,7 @@ impl Core {
         let mut message = Message::new(Kind::Refusal, Codec::Bincode);
         message.correlation = Some(correlation);
         let body = Body::Bytes(body);
-        let mut parcel = Parcel { message, body, delayed: None, ask: None };
+        let mut parcel = Parcel { message, body, delayed: None, dedup: None, ask: None };
         if self.try_place(to, &mut parcel, Entrance::Forced).is_err() {
             add(&self.counters.replies_undeliverable, 1);
         }

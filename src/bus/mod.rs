@@ -50,7 +50,7 @@ pub(crate) use lane::Stored;
 pub use limits::BusLimits;
 pub use membership::{Members, Membership};
 pub use outbox::Destination;
-pub use outgoing::{Body, EncodeBody, Outgoing};
+pub use outgoing::{Body, Dedup, EncodeBody, Outgoing};
 pub use process::{Bus, BusOptions, Subscriber};
 pub use receive::{Consumption, Incoming, Intake, Offered, Run};
 pub use stats::BusStats;

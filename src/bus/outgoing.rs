@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -69,8 +69,19 @@ pub struct Outgoing<'a> {
     pub trace: Option<Trace>,
     /// The actors that wait for it, the first asker first.
     pub chain: Vec<Waiting>,
+    /// It is skipped if it was sent before under the same id. To services only.
+    pub dedup: Option<Dedup>,
     /// The body.
     pub body: Body<'a>,
+}
+
+/// By which a tell is known as one that was sent before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dedup {
+    /// The id, 1 to 128 bytes; of a service's stream.
+    pub id: String,
+    /// For how long it is remembered.
+    pub window: Duration,
 }
 
 impl<'a> Outgoing<'a> {
@@ -85,6 +96,7 @@ impl<'a> Outgoing<'a> {
             deadline: None,
             trace: None,
             chain: Vec::new(),
+            dedup: None,
             body,
         }
     }

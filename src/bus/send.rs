@@ -229,7 +229,8 @@ impl Bus {
     }
 }
 
-pub(super) fn parcel<'m, 'b: 'm>(kind: Kind, outgoing: Outgoing<'b>) -> Parcel<'m, 'b> {
+pub(super) fn parcel<'m, 'b: 'm>(kind: Kind, mut outgoing: Outgoing<'b>) -> Parcel<'m, 'b> {
+    let dedup = outgoing.dedup.take();
     let (message, body) = outgoing.into_parts(kind);
-    Parcel { message, body, delayed: None, ask: None }
+    Parcel { message, body, delayed: None, dedup, ask: None }
 }

@@ -64,8 +64,9 @@ pub use self::{
     options::DirectoryOptions,
     query::{Found, Query, VersionRequirement, VersionRequirementError},
     record::{
-        Durability, InstanceName, InstanceNameError, InstanceRecord, MessageEntry, Mode,
-        NodeRecord, RETAIN_ENTRIES_MAX, RETAIN_MAX, RETAIN_MIN, ServiceDef,
+        DEDUP_WINDOW_MS_BOUNDS, DEDUP_WINDOW_MS_DEFAULT, Durability, InstanceName,
+        InstanceNameError, InstanceRecord, MessageEntry, Mode, NodeRecord, RETAIN_ENTRIES_MAX,
+        RETAIN_MAX, RETAIN_MIN, ServiceDef,
     },
 };
 use crate::{

@@ -207,7 +207,14 @@ pub struct ServiceDef {
     pub durability: Durability,
     /// The most messages that may wait.
     pub backlog_max: u64,
+    /// For how many milliseconds dedup ids are remembered, a second to a day.
+    pub dedup_window_ms: u64,
 }
+
+/// For how many milliseconds dedup ids are remembered unless a definition says otherwise.
+pub const DEDUP_WINDOW_MS_DEFAULT: u64 = 600_000;
+/// The shortest and the longest time for which dedup ids may be remembered, in milliseconds.
+pub const DEDUP_WINDOW_MS_BOUNDS: (u64, u64) = (1_000, 86_400_000);
 
 impl Default for ServiceDef {
     fn default() -> Self {
@@ -217,6 +224,7 @@ impl Default for ServiceDef {
             retain_max: 1_000_000,
             durability: Durability::Stream,
             backlog_max: 1_000_000,
+            dedup_window_ms: DEDUP_WINDOW_MS_DEFAULT,
         }
     }
 }
@@ -224,12 +232,16 @@ impl Default for ServiceDef {
 impl ServiceDef {
     /// Refuses what can't work.
     pub(super) fn check(&self) -> Result<(), DirectoryError> {
+        let (shortest, longest) = DEDUP_WINDOW_MS_BOUNDS;
         let flaw = match (self.mode, self.durability, self.backlog_max) {
             (Mode::Keyed { partitions: 0 | 65_537.. }, _, _) => "partitions is 1 to 65536",
             (_, Durability::Replicated { replicas: 0 }, _) => "replicas is at least 1",
             (_, _, 0) => "backlog_max is at least 1",
             _ if !self.retains_within_bounds() => {
                 "retain_ms is 1000 (1 s) to 31536000000 (a year), retain_max is 1 to 10000000"
+            }
+            _ if !(shortest..=longest).contains(&self.dedup_window_ms) => {
+                "dedup_window is a second to a day"
             }
             _ => return Ok(()),
         };

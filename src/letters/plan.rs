@@ -9,7 +9,7 @@ use crate::{
         frame::{Again, Frame, Kind, messages_again},
         keys,
     },
-    log::{Entry, EntryId, ReplayFrame, StreamName},
+    log::{Done, Entry, EntryId, ReplayFrame, StreamName},
 };
 
 /// A retained entry is put into the stream again in parts of so many messages. The same for each
@@ -44,7 +44,7 @@ impl Plan {
                 u64::from(selection.takes_letter(&LetterSummary::of(entry)))
             }
             Self::Retained => match Frame::parse(entry.frame.clone()) {
-                Ok(frame) => messages_of(&frame, entry.id, selection).len() as u64,
+                Ok(frame) => messages_of(&frame, &entry.skip, entry.id, selection).len() as u64,
                 Err(_) => 1,
             },
         }
@@ -60,7 +60,7 @@ impl Plan {
             };
         };
         match self {
-            Self::Retained => retained_parts(&frame, entry.id, selection),
+            Self::Retained => retained_parts(&frame, entry, selection),
             Self::LettersHome | Self::LettersTo(_) => {
                 let letter = LetterSummary::of_frame(entry, &frame);
                 if !selection.takes_letter(&letter) {
@@ -119,8 +119,17 @@ impl Plan {
 
 /// Which messages of a retained frame are meant: each message of the service once, where its entry was
 /// settled first.
-pub(super) fn messages_of(frame: &Frame, id: EntryId, selection: &Selection) -> Vec<u32> {
+pub(super) fn messages_of(
+    frame: &Frame,
+    skip: &Done,
+    id: EntryId,
+    selection: &Selection,
+) -> Vec<u32> {
     let is_meant = |index: &u32| {
+        if skip.contains(*index) {
+            // Its dedup id was known: it was handled from elsewhere.
+            return false;
+        }
         let Some((message, _)) = frame.message(*index) else { return false };
         // One that was tried again, or copied from here, is kept where it was before too. A dead letter
         // that was replayed came a second time.
@@ -133,8 +142,9 @@ pub(super) fn messages_of(frame: &Frame, id: EntryId, selection: &Selection) -> 
     (0..frame.count()).filter(is_meant).collect()
 }
 
-fn retained_parts(frame: &Frame, id: EntryId, selection: &Selection) -> Vec<Part> {
-    let meant = messages_of(frame, id, selection);
+fn retained_parts(frame: &Frame, entry: &Entry, selection: &Selection) -> Vec<Part> {
+    let id = entry.id;
+    let meant = messages_of(frame, &entry.skip, id, selection);
     let parts = meant.chunk_by(|a, b| a / PART_MESSAGES == b / PART_MESSAGES);
     let part = |indices: &[u32]| {
         let count = u32::try_from(indices.len()).unwrap_or(u32::MAX);

@@ -186,7 +186,7 @@ impl Recorder {
             }
             for entry in entries {
                 let Ok(frame) = Frame::parse(entry.frame) else { continue };
-                for index in messages_of(&frame, entry.id, selection) {
+                for index in messages_of(&frame, &entry.skip, entry.id, selection) {
                     self.put(&frame, index, entry.id, (entry.id.ms, entry.id, index))?;
                 }
             }

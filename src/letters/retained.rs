@@ -258,10 +258,10 @@ async fn list(
         if entries.is_empty() {
             return Ok(RetainedPage { messages, next: None });
         }
-        for Entry { id, frame } in entries {
+        for Entry { id, frame, skip, .. } in entries {
             looked_at += 1;
             let Ok(frame) = Frame::parse(frame) else { continue };
-            for index in messages_of(&frame, id, selection) {
+            for index in messages_of(&frame, &skip, id, selection) {
                 let place = MessagePlace { id, index };
                 messages.extend(RetainedSummary::of(&frame, place));
                 if messages.len() == limit.get() {

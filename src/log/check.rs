@@ -1,10 +1,12 @@
 //! What can be refused before a stream is looked at.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::log::{
-    AppendRequest, FRAME_BYTES_MAX, LogError, Mark, Owner, Place, ReplayFrame, ReplayRequest,
-    Settle, StreamKind, StreamName,
+    AppendRequest, DEDUP_ID_BYTES_MAX, DEDUP_WINDOW_MAX, DedupId, FRAME_BYTES_MAX, LogError, Mark,
+    Owner, Place, ReplayFrame, ReplayRequest, Settle, StreamKind, StreamName,
 };
 
 pub(in crate::log) fn append(request: &AppendRequest) -> Result<(), LogError> {
@@ -13,7 +15,22 @@ pub(in crate::log) fn append(request: &AppendRequest) -> Result<(), LogError> {
     if request.first == 0 || request.first.checked_add(u64::from(request.count)).is_none() {
         return Err(LogError::Refused("sequences start at 1 and must not wrap".to_owned()));
     }
-    Ok(())
+    request.dedup.iter().try_for_each(|dedup| self::dedup(request, dedup))
+}
+
+fn dedup(request: &AppendRequest, dedup: &DedupId) -> Result<(), LogError> {
+    let flaw = if request.stream.kind() != StreamKind::Service {
+        "dedup ids are for the streams of services"
+    } else if dedup.index >= request.count {
+        "a dedup id is of a message that the frame does not hold"
+    } else if !(1..=DEDUP_ID_BYTES_MAX).contains(&dedup.id.len()) {
+        "a dedup id has 1 to 128 bytes"
+    } else if dedup.window < Duration::from_millis(1) || dedup.window > DEDUP_WINDOW_MAX {
+        "a dedup id is remembered for 1 ms to a day"
+    } else {
+        return Ok(());
+    };
+    Err(LogError::Refused(flaw.to_owned()))
 }
 
 pub(in crate::log) fn replay(request: &ReplayRequest) -> Result<(), LogError> {

@@ -30,9 +30,10 @@ pub use outcome::{
     ReplayStop, Replayed, StreamInfo,
 };
 pub use request::{
-    AppendRequest, Attempt, BuryEntryRequest, BuryRequest, ClaimRequest, Consumer, Disposal, Done,
-    Mark, Owner, Place, PostponeRequest, Progress, ReadGroupRequest, ReplayFrame, ReplayRequest,
-    Retain, Settle, Start, Totals,
+    AppendRequest, Attempt, BuryEntryRequest, BuryRequest, ClaimRequest, Consumer,
+    DEDUP_ID_BYTES_MAX, DEDUP_WINDOW_MAX, DedupId, Disposal, Done, Mark, Owner, Place,
+    PostponeRequest, Progress, ReadGroupRequest, ReplayFrame, ReplayRequest, Retain, Settle, Start,
+    Totals,
 };
 pub use stream::{EntryId, FRAME_BYTES_MAX, StreamKind, StreamName};
 
@@ -46,6 +47,26 @@ pub struct Entry {
     pub id: EntryId,
     /// The bytes as they were appended.
     pub frame: Bytes,
+    /// Messages of it that nobody is to handle, because their dedup ids were known when it was
+    /// appended. They are recorded as cancelled from then on.
+    pub skip: Done,
+    /// Whether the log knows how many messages it holds. It does not when others than this library
+    /// have put it there; such a one is to be [adopted](MessageLog::adopt).
+    pub is_counted: bool,
+}
+
+impl Entry {
+    /// An entry that is counted, with nothing to skip.
+    pub fn new(id: EntryId, frame: Bytes) -> Self {
+        Self { id, frame, skip: Done::default(), is_counted: true }
+    }
+
+    /// What is recorded of it when it is given out for the first time.
+    pub fn recorded(&self) -> Recorded {
+        let cancelled = u32::try_from(self.skip.count()).unwrap_or(u32::MAX);
+        let totals = Totals { cancelled, ..Totals::default() };
+        Recorded { totals, done: self.skip.clone(), attempt: None }
+    }
 }
 
 /// Entries that a read gave, with their stream.
@@ -95,6 +116,14 @@ pub struct ReadBatch {
 ///   frame over [`FRAME_BYTES_MAX`], a message index outside its entry.
 /// - MUST `append_without_memory_stores_nothing_and_consumers_drain`: [`LogError::OutOfMemory`],
 ///   the lane stays where it was, and all but the two appends go on.
+/// - MUST `append_skips_messages_whose_dedup_id_is_known`: the frame is stored as it is, and those
+///   messages of it are in [`Entry::skip`], recorded as done and cancelled, and counted as cancelled,
+///   in the same step. A frame without another message is [`Append::Duplicate`]: nothing is stored,
+///   its messages are counted as appended and cancelled, and its lane goes on. The ids of a stored
+///   frame are known from then on, also to its own later messages; those of a frame that was not
+///   stored are not.
+/// - MUST `dedup_ids_are_forgotten_after_their_window`, and with their stream.
+/// - MUST `a_delayed_message_with_a_known_dedup_id_is_not_put_there`: it is [`Append::Duplicate`].
 /// - MUST `open_makes_a_stream_that_ends_with_its_time`: it exists from then on, without group or
 ///   entry, until nobody opened it again for that time.
 ///
@@ -134,6 +163,9 @@ pub struct ReadBatch {
 /// - MUST `bury_into_another_stream_counts_where_it_was`.
 /// - MUST `bury_entry_ends_it_with_one_letter`: each of its messages that was not done counts as dead;
 ///   the second time it is [`Ownership::NotPending`].
+/// - MUST `adopt_leaves_what_is_counted_alone`: [`Ownership::Disagrees`]. An entry that is not is
+///   appended anew in the same step, as one of that many messages that are counted, and is
+///   [`Ownership::Done`]; saying it again is [`Ownership::NotPending`].
 /// - MUST `postpone_moves_one_message_to_the_delay_set`, likewise once; a topic refuses it.
 /// - MUST `due_releases_in_order_of_time`, only what is due, as entries of one message each; a
 ///   release changes `delayed` and `held`, never `appended`.
@@ -277,6 +309,16 @@ pub trait MessageLog: Send + Sync + fmt::Debug + 'static {
         stream: &StreamName,
         owner: &Owner,
         request: BuryEntryRequest,
+    ) -> Result<Ownership, LogError>;
+
+    /// Takes in an entry that is not counted, by whoever reads its frame and so knows how many messages
+    /// it holds: it comes again, as one that is. A log that nobody else can write to has no such.
+    async fn adopt(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        id: EntryId,
+        count: u32,
     ) -> Result<Ownership, LogError>;
 
     /// Moves one message of an entry to the delay set.

@@ -25,6 +25,25 @@ pub struct AppendRequest {
     /// Refuse (with [`Append::Full`](super::Append::Full)) above so many held and delayed messages.
     /// A stream whose messages are not counted ignores it.
     pub backlog_max: Option<u64>,
+    /// Messages of it that nobody is to handle if they were stored before under the same id. Of a
+    /// service's stream only; empty for most frames.
+    pub dedup: Vec<DedupId>,
+}
+
+/// The longest dedup id in bytes.
+pub const DEDUP_ID_BYTES_MAX: usize = 128;
+/// The longest time for which a dedup id may be remembered.
+pub const DEDUP_WINDOW_MAX: Duration = Duration::from_hours(24);
+
+/// By which a message of a frame is known as one that was stored before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DedupId {
+    /// The message's index in its frame.
+    pub index: u32,
+    /// The id, 1 to [`DEDUP_ID_BYTES_MAX`] bytes.
+    pub id: String,
+    /// For how long it is remembered when it was not known: 1 ms to [`DEDUP_WINDOW_MAX`].
+    pub window: Duration,
 }
 
 impl AppendRequest {

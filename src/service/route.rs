@@ -17,10 +17,11 @@ use crate::{
         ASK_TIMEOUT_DEFAULT, DelayedId, LocalAsk, RemoteMessage, RemoteReply, SendOptions,
         with_context,
     },
-    bus::{Body, Destination, NotYet, Outgoing},
-    directory::{InstanceRecord, ServiceView},
+    bus::{Body, Dedup, Destination, NotYet, Outgoing},
+    directory::{DEDUP_WINDOW_MS_DEFAULT, InstanceRecord, ServiceView},
     error::{AskError, Delivery, Failure, FailureKind, TellError},
     id::Name,
+    log::DEDUP_ID_BYTES_MAX,
     message::Message,
 };
 
@@ -142,6 +143,7 @@ impl<'a, M: Message> Route<'a, M> {
     ) -> Result<DelayedId, Failure> {
         let mut outgoing = outgoing(encoded);
         outgoing.key_hash = options.key.as_deref().map(key_hash);
+        outgoing.dedup = options.dedup_id.map(|id| self.dedup(name, id)).transpose()?;
         self.target.node.bus().tell_later(name, outgoing, delay).await
     }
 
@@ -154,6 +156,7 @@ impl<'a, M: Message> Route<'a, M> {
         let bus = self.target.node.bus();
         let mut outgoing = outgoing(encoded);
         outgoing.key_hash = options.key.as_deref().map(key_hash);
+        outgoing.dedup = options.dedup_id.map(|id| self.dedup(name, id)).transpose()?;
         if let Some(delay) = options.delay {
             return bus.tell_later(name, outgoing, delay).await.map(drop);
         }
@@ -161,7 +164,23 @@ impl<'a, M: Message> Route<'a, M> {
         if options.buffered { Ok(()) } else { receipt.stored().await }
     }
 
+    /// Each producer reads the window from the definition, so that all remember alike.
+    fn dedup(&self, name: &Name, id: String) -> Result<Dedup, Failure> {
+        if !(1..=DEDUP_ID_BYTES_MAX).contains(&id.len()) {
+            let reason =
+                format!("a dedup id has 1 to {DEDUP_ID_BYTES_MAX} bytes, not {}", id.len());
+            return Err(FailureKind::NotPermitted { reason }.into());
+        }
+        let definition = self.target.node.directory().definition(name);
+        let window_ms = definition.map_or(DEDUP_WINDOW_MS_DEFAULT, |def| def.dedup_window_ms);
+        Ok(Dedup { id, window: Duration::from_millis(window_ms) })
+    }
+
     pub(super) async fn ask(self, message: M, options: SendOptions) -> Asked<M> {
+        if options.dedup_id.is_some() {
+            let (option, target) = ("`.dedup_id(..)`".to_owned(), "an ask".to_owned());
+            return Err(Failure::new(FailureKind::Unsupported { option, target }).into());
+        }
         let timeout = options.timeout.unwrap_or(ASK_TIMEOUT_DEFAULT);
         let deadline = Instant::now() + timeout;
         let (mut message, mut encoded) = (message, None);

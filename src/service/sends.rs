@@ -88,6 +88,16 @@ impl<'a, M: Message> ServiceTell<'a, M> {
         self
     }
 
+    /// Tells it once: when the service was told a message under the same id before, by whomever, this
+    /// one resolves `Ok` and is not handled. An id has 1 to 128 bytes. It is remembered from the moment
+    /// at which the first message is stored, for the service's
+    /// [`dedup_window`](crate::Serve::dedup_window), 10 minutes unless it is given; whatever becomes of
+    /// that message.
+    pub fn dedup_id(mut self, id: impl Into<String>) -> Self {
+        self.options.dedup_id = Some(id.into());
+        self
+    }
+
     /// Handles it this much later, up to [`DELAY_MAX`](crate::DELAY_MAX). Resolves, when it is stored,
     /// with what takes it back: [`ServiceRef::cancel_delayed`](crate::ServiceRef::cancel_delayed).
     pub fn delay(self, delay: Duration) -> ServiceDelayedTell<'a, M> {
@@ -121,6 +131,13 @@ impl<'a, M: Message> ServiceDelayedTell<'a, M> {
     /// Messages with the same key go to the same partition of a keyed service.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.options.key = Some(key.into());
+        self
+    }
+
+    /// Tells it once, as [`ServiceTell::dedup_id`](crate::ServiceTell::dedup_id) does. When the id is
+    /// known nothing is stored, and there is nothing to be taken back.
+    pub fn dedup_id(mut self, id: impl Into<String>) -> Self {
+        self.options.dedup_id = Some(id.into());
         self
     }
 }

@@ -72,7 +72,7 @@ impl<'a, M: Message> Telling<'a, M> {
         message: M,
         options: &mut SendOptions,
     ) -> Result<Self, Result<(), TellError<M>>> {
-        if options.delay.is_none() {
+        if options.delay.is_none() && options.dedup_id.is_none() {
             match route.begin_tell(&message, options.key.as_deref()) {
                 Begun::Placed(_) if options.buffered => return Err(Ok(())),
                 Begun::Placed(receipt) => {

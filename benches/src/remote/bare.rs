@@ -68,6 +68,7 @@ pub async fn send(log: &RedisLog, run: &str, frame: &Bytes, count: u32, frames: 
             frame: frame.clone(),
             must_exist: false,
             backlog_max: None,
+            dedup: Vec::new(),
         };
         flights.push_back(log.append(request));
         if flights.len() == FLIGHTS {

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     bus::{event::BusEvent, frame, stats::add},
     error::Failure,
-    log::{Append, AppendRequest, LogError, StreamKind},
+    log::{Append, AppendRequest, DedupId, LogError, StreamKind},
 };
 
 type Call = Pin<Box<dyn Future<Output = Result<Append, LogError>> + Send>>;
@@ -28,6 +28,7 @@ struct Flight {
     count: u32,
     bytes: usize,
     delayed: Option<(Arc<str>, u64)>,
+    dedup: Vec<DedupId>,
     promise: Promise,
     uncertain: bool,
     behind: bool,
@@ -69,7 +70,7 @@ impl Driver {
     fn take_frames(&mut self) {
         while self.flights.len() < FLIGHTS_MAX {
             let Some(pending) = self.lane.take(self.flights.is_empty()) else { return };
-            let Pending { builder, bytes, delayed, mut promise, .. } = pending;
+            let Pending { builder, bytes, delayed, dedup, mut promise, .. } = pending;
             promise.mark_sent();
             let count = builder.count();
             let frame = builder.seal(self.lane.context.producer, self.number, self.next);
@@ -79,6 +80,7 @@ impl Driver {
                 count,
                 bytes,
                 delayed,
+                dedup,
                 promise,
                 uncertain: false,
                 behind: false,
@@ -109,6 +111,7 @@ impl Driver {
             frame: flight.frame.clone(),
             must_exist: self.lane.must_exist(),
             backlog_max: self.lane.backlog_max(),
+            dedup: flight.dedup.clone(),
         };
         let (log, delayed, limit) =
             (context.log.clone(), flight.delayed.clone(), context.call_timeout);

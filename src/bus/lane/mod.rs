@@ -35,7 +35,7 @@ use super::{
     backoff::Backoff,
     event::Events,
     frame::Message,
-    outgoing::Body,
+    outgoing::{Body, Dedup},
     stats::{Counters, add},
     waiters::Waiters,
 };
@@ -77,6 +77,8 @@ pub(crate) struct Parcel<'m, 'b> {
     pub(crate) body: Body<'b>,
     /// Goes into the delay set instead: its id there and when it is due on the log's clock.
     pub(crate) delayed: Option<(Arc<str>, u64)>,
+    /// It is skipped if it was sent before under the same id.
+    pub(crate) dedup: Option<Dedup>,
     /// Somebody waits for the answer to this correlation id.
     pub(crate) ask: Option<u64>,
 }

@@ -7,9 +7,11 @@ use crate::{
     bus::{
         codec::{BODY_BYTES_MAX, CodecError},
         frame::{FrameBuilder, Message, Pushed},
+        outgoing::Dedup,
         waiters::Waiters,
     },
     error::{Failure, FailureKind},
+    log::DedupId,
 };
 
 /// A frame that has not been sent yet.
@@ -19,6 +21,7 @@ pub(super) struct Pending {
     pub(super) builder: FrameBuilder,
     pub(super) bytes: usize,
     pub(super) delayed: Option<(Arc<str>, u64)>,
+    pub(super) dedup: Vec<DedupId>,
     pub(super) promise: Promise,
 }
 
@@ -64,7 +67,7 @@ impl Queue {
             // It travels alone, and what was said before it stays before it.
             self.close_open();
         }
-        let Parcel { message, body, delayed, ask } = parcel;
+        let Parcel { message, body, delayed, dedup, ask } = parcel;
         let pushed = self.open(waiters).builder.push(message, |into| body.write(into));
         let pushed = match pushed {
             Ok(Pushed::NoRoom(encoded)) => {
@@ -87,6 +90,10 @@ impl Queue {
         let grown = pending.builder.size_bytes().saturating_sub(pending.bytes);
         pending.bytes += grown;
         pending.delayed = delayed.take();
+        if let Some(Dedup { id, window }) = dedup.take() {
+            let index = pending.builder.count().saturating_sub(1);
+            pending.dedup.push(DedupId { index, id, window });
+        }
         if let Some(correlation) = ask {
             pending.promise.add_ask(*correlation);
         }
@@ -108,6 +115,7 @@ impl Queue {
                 builder: FrameBuilder::new(),
                 bytes: 0,
                 delayed: None,
+                dedup: Vec::new(),
                 promise: Promise::new(waiters.clone()),
             }
         })

@@ -169,7 +169,8 @@ impl Source {
         // At once, so that those which wait for the first ones are touched meanwhile.
         entries.retain(|entry| self.registry.admit(entry.id));
         for entry in entries {
-            self.take_in(entry, Recorded::default(), deliver).await;
+            let recorded = entry.recorded();
+            self.take_in(entry, recorded, deliver).await;
         }
     }
 
@@ -257,6 +258,10 @@ impl Source {
         let frame = match Frame::parse(entry.frame.clone()) {
             Ok(frame) if frame.letter().is_some_and(|letter| letter.unreadable) => {
                 self.bury_entry(&entry, "it could not be read before either".into()).await;
+                return None;
+            }
+            Ok(frame) if !entry.is_counted && self.stream.is_counted() => {
+                self.adopt(&entry, frame.count()).await;
                 return None;
             }
             Ok(frame) => frame,

@@ -144,7 +144,7 @@ impl Source {
             return self.mark_unlisted();
         }
         if self.registry.admit(held.id) {
-            let entry = Entry { id: held.id, frame: held.frame.bytes().clone() };
+            let entry = Entry::new(held.id, held.frame.bytes().clone());
             let reason = "the log's account of it contradicts what is in it".to_owned();
             self.post(Job::BuryEntry(entry, reason));
         }
@@ -187,7 +187,8 @@ impl Source {
             message.moved = Some(moved);
             let id = self.core.delayed_id();
             let delayed = Some((id, due_ms));
-            let parcel = Parcel { message, body: Body::Bytes(body), delayed, ask: None };
+            let parcel =
+                Parcel { message, body: Body::Bytes(body), delayed, dedup: None, ask: None };
             return self.again_elsewhere(retries, parcel).await;
         }
         let frame = moved_message(&held.frame, index, moved).ok_or_else(past_the_end)?;
@@ -287,6 +288,20 @@ impl Source {
         }
         let (stream, entry) = (self.stream.clone(), entry.id);
         self.core.events.tell(BusEvent::Unreadable { stream, entry, reason });
+    }
+
+    /// An entry that others than us have put there comes again, counted.
+    pub(super) async fn adopt(&self, entry: &Entry, count: u32) {
+        let log = &self.core.log;
+        let adopted = self
+            .core
+            .persist("adopt", || log.adopt(&self.stream, &self.owner, entry.id, count))
+            .await;
+        if let Err(error) = adopted {
+            tracing::error!(stream = %self.stream, %error, "an entry can't be adopted");
+            self.registry.give_up(entry.id);
+        }
+        self.release(entry.id);
     }
 
     fn wait_before(&self, attempt: u32, counted: bool) -> Duration {

@@ -187,6 +187,23 @@ impl MessageLog for EmbeddedLog {
         Ok(ended.unwrap_or(Ownership::NotPending))
     }
 
+    async fn adopt(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        id: EntryId,
+        count: u32,
+    ) -> Result<Ownership, LogError> {
+        check::owner(stream, owner)?;
+        check::count(count)?;
+        // Nobody else writes here, so that all are counted.
+        let adopted = self.shared.with(stream, |stream| match stream.standing(owner, id) {
+            Ownership::Done => Ownership::Disagrees,
+            standing => standing,
+        });
+        Ok(adopted.unwrap_or(Ownership::NotPending))
+    }
+
     async fn postpone(
         &self,
         stream: &StreamName,

@@ -12,6 +12,7 @@ mod delay;
 mod group;
 mod lanes;
 mod memory;
+mod once;
 mod part;
 mod read;
 mod record;

@@ -8,15 +8,23 @@ use bytes::Bytes;
 
 use super::memory::Memory;
 use super::record::Record;
-use crate::log::{Entry, EntryId};
+use crate::log::{Done, Entry, EntryId};
 
 /// An entry as it is stored.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) frame: Bytes,
     pub(super) count: u32,
+    /// Messages that nobody is to handle.
+    pub(super) skip: Done,
     /// What is recorded of it; a topic keeps that with its groups instead.
     pub(super) record: Record,
+}
+
+impl Stored {
+    fn entry(&self, id: EntryId) -> Entry {
+        Entry { skip: self.skip.clone(), ..Entry::new(id, self.frame.clone()) }
+    }
 }
 
 /// Entries in the order of their ids: the live ones, the dead letters or the retained ones.
@@ -36,10 +44,21 @@ impl Part {
     }
 
     pub(super) fn push(&mut self, now_ms: u64, frame: Bytes, count: u32) -> EntryId {
+        self.push_skipping(now_ms, frame, count, Done::default())
+    }
+
+    pub(super) fn push_skipping(
+        &mut self,
+        now_ms: u64,
+        frame: Bytes,
+        count: u32,
+        skip: Done,
+    ) -> EntryId {
         let id = self.next_id(now_ms);
         self.last = id;
         self.bytes += self.memory.take(frame.len());
-        self.entries.insert(id, Stored { frame, count, record: Record::default() });
+        let record = Record::of_skipped(&skip);
+        self.entries.insert(id, Stored { frame, count, skip, record });
         id
     }
 
@@ -67,7 +86,7 @@ impl Part {
     }
 
     pub(super) fn entry(&self, id: EntryId) -> Option<Entry> {
-        self.get(id).map(|stored| Entry { id, frame: stored.frame.clone() })
+        self.get(id).map(|stored| stored.entry(id))
     }
 
     /// The entries after this one, oldest first.
@@ -139,6 +158,5 @@ fn listed<'a>(
     entries: impl Iterator<Item = (&'a EntryId, &'a Stored)>,
     limit: usize,
 ) -> Vec<Entry> {
-    let entry = |(id, stored): (&EntryId, &Stored)| Entry { id: *id, frame: stored.frame.clone() };
-    entries.take(limit).map(entry).collect()
+    entries.take(limit).map(|(id, stored)| stored.entry(*id)).collect()
 }

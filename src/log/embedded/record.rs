@@ -27,6 +27,14 @@ pub(super) enum Moved {
 }
 
 impl Record {
+    /// Of an entry with messages that nobody is to handle.
+    pub(super) fn of_skipped(skip: &Done) -> Self {
+        let cancelled = u32::try_from(skip.count()).unwrap_or(u32::MAX);
+        let totals = Totals { cancelled, ..Totals::default() };
+        let public = Recorded { totals, done: skip.clone(), attempt: None };
+        Self { public, ..Self::default() }
+    }
+
     pub(super) fn public(&self) -> &Recorded {
         &self.public
     }

@@ -3,7 +3,9 @@ use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
 use super::{Now, stream::Stream};
-use crate::log::{EntryId, Place, ReplayFrame, ReplayRequest, ReplayStop, Replayed, StreamKind};
+use crate::log::{
+    Done, EntryId, Place, ReplayFrame, ReplayRequest, ReplayStop, Replayed, StreamKind,
+};
 
 /// For how long it is known how far a run came.
 const RUN_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -88,7 +90,7 @@ impl Stream {
     }
 
     fn take_again(&mut self, frame: &ReplayFrame, now_ms: u64) {
-        self.store(frame.frame.clone(), frame.count, now_ms);
+        self.store(frame.frame.clone(), frame.count, Done::default(), now_ms);
         if self.name.is_counted() {
             self.counted.appended += u64::from(frame.count);
         }

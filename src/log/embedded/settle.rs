@@ -135,7 +135,7 @@ impl Stream {
     }
 
     /// By which right the caller holds an entry: [`Ownership::Done`] when it does.
-    fn standing(&mut self, owner: &Owner, id: EntryId) -> Ownership {
+    pub(super) fn standing(&mut self, owner: &Owner, id: EntryId) -> Ownership {
         let is_there = self.live.contains(id);
         match owner {
             Owner::Consumer(consumer) => {
@@ -221,7 +221,7 @@ impl Stream {
             self.counted.frames_out += 1;
         }
         if let Some(Retain { age, entries_max }) = retain {
-            self.retained.push(now_ms, stored.frame, stored.count);
+            self.retained.push_skipping(now_ms, stored.frame, stored.count, stored.skip);
             self.retained.trim(EntryId { ms: now_ms.saturating_sub(millis(age)), seq: 0 });
             self.retained.trim_to(entries_max);
         }

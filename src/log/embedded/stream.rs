@@ -9,13 +9,14 @@ use super::{
     group::Group,
     lanes::{Lanes, Verdict},
     memory::Memory,
+    once::Once,
     part::Part,
     replay::Runs,
     wait::Waiters,
 };
 use crate::log::{
-    Accounting, Append, AppendRequest, Due, EntryId, Fence, LogError, Place, Start, StreamInfo,
-    StreamName,
+    Accounting, Append, AppendRequest, DedupId, Done, Due, EntryId, Fence, LogError, Place, Start,
+    StreamInfo, StreamName,
 };
 
 /// A stream with all that belongs to it.
@@ -33,6 +34,7 @@ pub(super) struct Stream {
     pub(super) lanes: Lanes,
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) delay: DelaySet,
+    once: Once,
     pub(super) fence: Option<(u64, String)>,
     /// How far replays of retained entries came.
     pub(super) runs: Runs,
@@ -55,6 +57,7 @@ impl Stream {
             lanes: Lanes::default(),
             groups: BTreeMap::new(),
             delay: DelaySet::new(Arc::clone(&memory)),
+            once: Once::new(Arc::clone(&memory)),
             fence: None,
             runs: Runs::default(),
             counted: Accounting::default(),
@@ -95,14 +98,36 @@ impl Stream {
             Ok(_) | Err(Append::Duplicate { .. } | Append::Gap { .. })
                 if request.is_without_lane() =>
             {
-                Append::Stored(self.store(request.frame.clone(), request.count, now.ms))
+                Append::Stored(self.store(
+                    request.frame.clone(),
+                    request.count,
+                    Done::default(),
+                    now.ms,
+                ))
             }
             Err(answer) => answer,
             Ok(last) => {
+                let skip = self.skip(request, now.ms);
                 self.count_in(request, last);
-                Append::Stored(self.store(request.frame.clone(), request.count, now.ms))
+                self.counted.cancelled += skip.count();
+                if skip.count() == u64::from(request.count) {
+                    return Append::Duplicate { last };
+                }
+                Append::Stored(self.store(request.frame.clone(), request.count, skip, now.ms))
             }
         }
+    }
+
+    /// Which messages of a frame were stored before, by their dedup ids; those of the others are known
+    /// from now on.
+    fn skip(&mut self, request: &AppendRequest, now_ms: u64) -> Done {
+        let mut skip = Done::default();
+        for DedupId { index, id, window } in &request.dedup {
+            if self.once.knows(id, millis(*window), now_ms) {
+                skip.insert(*index);
+            }
+        }
+        skip
     }
 
     pub(super) fn append_delayed(
@@ -119,7 +144,12 @@ impl Stream {
         if self.delay.holds(id) {
             return Err(check::taken(id));
         }
+        let skipped = self.skip(request, now.ms).count();
         self.count_in(request, last);
+        self.counted.cancelled += skipped;
+        if skipped > 0 {
+            return Ok(Append::Duplicate { last });
+        }
         self.delay.insert(due_ms, Some(id), request.frame.clone());
         Ok(Append::Stored(self.live.next_id(now.ms)))
     }
@@ -136,7 +166,7 @@ impl Stream {
         let mut released = 0;
         while released < limit {
             let Some(frame) = self.delay.pop_due(now_ms) else { break };
-            self.store(frame, 1, now_ms);
+            self.store(frame, 1, Done::default(), now_ms);
             released += 1;
         }
         Due { released, next_ms: self.delay.next_ms() }
@@ -240,12 +270,16 @@ impl Stream {
         }
     }
 
-    pub(super) fn store(&mut self, frame: Bytes, count: u32, now_ms: u64) -> EntryId {
-        let id = self.live.push(now_ms, frame, count);
+    pub(super) fn store(&mut self, frame: Bytes, count: u32, skip: Done, now_ms: u64) -> EntryId {
+        let id = self.live.push_skipping(now_ms, frame, count, skip);
         if self.name.is_counted() {
             self.counted.frames_in += 1;
         }
         self.waiters.wake_for_entry();
         id
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

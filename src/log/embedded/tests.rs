@@ -25,6 +25,7 @@ pub(super) fn frame(stream: &StreamName, first: u64, bytes: usize) -> AppendRequ
         frame: Bytes::from(vec![7; bytes]),
         must_exist: false,
         backlog_max: None,
+        dedup: Vec::new(),
     }
 }
 

@@ -16,10 +16,10 @@ use super::{
 use crate::{
     Incarnation,
     log::{
-        Append, AppendRequest, BuryEntryRequest, BuryRequest, Claim, ClaimRequest, Consumer, Due,
-        Entry, EntryId, Fence, LogError, MessageLog, Owner, Ownership, Place, PostponeRequest,
-        Progress, ReadBatch, ReadGroupRequest, Recorded, ReplayRequest, Replayed, Settle, Start,
-        StreamInfo, StreamName, check,
+        Append, AppendRequest, BuryEntryRequest, BuryRequest, Claim, ClaimRequest, Consumer,
+        DedupId, Due, Entry, EntryId, Fence, LogError, MessageLog, Owner, Ownership, Place,
+        PostponeRequest, Progress, ReadBatch, ReadGroupRequest, Recorded, ReplayRequest, Replayed,
+        Settle, Start, StreamInfo, StreamName, check,
     },
 };
 
@@ -43,7 +43,16 @@ impl MessageLog for RedisLog {
             let call = call.arg("n").arg(request.count).arg("b").arg(&request.frame[..]);
             return parse::stored(self.write(call).await?);
         }
-        let call = of_lane("append to", Name::Append, &request, []);
+        let call = match request.dedup.is_empty() {
+            true => of_lane("append to", Name::Append, &request, []),
+            false => {
+                let stream = &request.stream;
+                let more = [keys::once(stream), keys::prog_of_all(stream)];
+                let mut call = of_lane("append to", Name::Append, &request, more);
+                push_dedup(&mut call, &request);
+                call
+            }
+        };
         parse::append(self.write(call).await?)?.ok_or_else(|| strange("an append"))
     }
 
@@ -216,6 +225,18 @@ impl MessageLog for RedisLog {
         self.bury_whole(stream, owner, request).await
     }
 
+    async fn adopt(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        id: EntryId,
+        count: u32,
+    ) -> Result<Ownership, LogError> {
+        check::owner(stream, owner)?;
+        check::count(count)?;
+        self.adopt_one(stream, owner, id, count).await
+    }
+
     async fn postpone(
         &self,
         stream: &StreamName,
@@ -237,9 +258,12 @@ impl MessageLog for RedisLog {
     ) -> Result<Append, LogError> {
         check_append(&request)?;
         check::delayed(&request)?;
-        let more = keys::delay(&request.stream);
+        let [times, frames, ids] = keys::delay(&request.stream);
+        let more = [times, frames, ids, keys::once(&request.stream)];
         let call = of_lane("append a delayed message to", Name::AppendDelayed, &request, more);
-        let answer = self.write(call.arg(id).arg(due_ms)).await?;
+        let mut call = call.arg(id).arg(due_ms);
+        push_dedup(&mut call, &request);
+        let answer = self.write(call).await?;
         parse::append(answer)?.ok_or_else(|| check::taken(id))
     }
 
@@ -402,7 +426,7 @@ impl MessageLog for RedisLog {
         let mut keys = vec![keys::live(stream), keys::hw(stream), keys::prog_of_all(stream)];
         keys.extend([Place::Dead, Place::Retained].map(|place| keys::place(stream, place)));
         keys.extend(keys::delay(stream));
-        keys.extend([keys::fence(stream), keys::gone(stream)]);
+        keys.extend([keys::fence(stream), keys::gone(stream), keys::once(stream)]);
         let answer = self.ask(Call::script("delete", Name::Delete, &keys).on(stream)).await?;
         Ok(answer == Value::Int(1))
     }
@@ -451,11 +475,10 @@ fn of_lane<const N: usize>(
     request: &AppendRequest,
     more: [String; N],
 ) -> Call {
-    let AppendRequest { stream, producer, lane, first, count, frame, must_exist, backlog_max } =
-        request;
+    let AppendRequest { stream, producer, lane, first, count, frame, must_exist, .. } = request;
     let mut all = vec![keys::live(stream), keys::hw(stream), keys::gone(stream)];
     all.extend(more);
-    let bound = backlog_max.map_or(-1, |bound| i64::try_from(bound).unwrap_or(i64::MAX));
+    let bound = request.backlog_max.map_or(-1, |bound| i64::try_from(bound).unwrap_or(i64::MAX));
     Call::script(verb, script, &all)
         .on(stream)
         .arg(keys::kind(stream))
@@ -466,6 +489,14 @@ fn of_lane<const N: usize>(
         .arg(u8::from(*must_exist))
         .arg(bound)
         .arg(&frame[..])
+}
+
+fn push_dedup(call: &mut Call, request: &AppendRequest) {
+    for DedupId { index, id, window } in &request.dedup {
+        call.push(*index);
+        call.push(id);
+        call.push(millis(*window));
+    }
 }
 
 fn bytes_of<const N: usize>(head: [&str; N], more: &[String]) -> Vec<Vec<u8>> {

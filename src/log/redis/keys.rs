@@ -55,6 +55,11 @@ pub(super) fn gone(stream: &StreamName) -> String {
     format!("{}:gone", stream.unit())
 }
 
+/// The dedup ids that are known, with the time until when.
+pub(super) fn once(stream: &StreamName) -> String {
+    format!("{}:once", stream.unit())
+}
+
 /// The delay set: times, frames, ids.
 pub(super) fn delay(stream: &StreamName) -> [String; 3] {
     let unit = stream.unit();

@@ -4,10 +4,11 @@
 //! inside a frame, and retries nothing that may have been done: a call whose answer did not come is
 //! [`LogError::Unavailable`](super::LogError::Unavailable), and the bus decides.
 //!
-//! Each entry has two fields: `n`, the number of its messages, and `b`, the frame. A stream `U:in` has
+//! Each entry has two fields: `n`, the number of its messages, and `b`, the frame; a third, `s`, where
+//! some of them are to be skipped. A stream `U:in` has
 //! beside it `U:hw` (kind, lanes, counters), `U:prog` (what is done of entries), `U:dlq` (dead letters),
-//! `U:log` (retained), `U:delay` with `U:delay:b` and `U:delay:id`, `U:fence` and `U:gone` (lanes of the
-//! gone); see [`keys`].
+//! `U:log` (retained), `U:delay` with `U:delay:b` and `U:delay:id`, `U:fence`, `U:gone` (lanes of the
+//! gone) and `U:once` (dedup ids); see [`keys`].
 //!
 //! Known of Redis 7 and its client, and looked after here: a response timeout breaks blocked reads (they
 //! have connections of their own, without one); a stopped server holds every call for ever (so there is a

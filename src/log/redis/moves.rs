@@ -134,6 +134,17 @@ impl RedisLog {
         parse::ownership(run("mark", &[]).await?)
     }
 
+    pub(super) async fn adopt_one(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        id: EntryId,
+        count: u32,
+    ) -> Result<Ownership, LogError> {
+        let call = of_owner("adopt an entry of", Name::Adopt, stream, owner, [id], vec![]);
+        parse::ownership(self.write(call.arg(id.to_string()).arg(count)).await?)
+    }
+
     pub(super) async fn postpone_one(
         &self,
         stream: &StreamName,

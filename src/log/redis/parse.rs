@@ -53,17 +53,30 @@ fn entry(value: Value) -> Result<Entry, LogError> {
     let [id, fields] = fixed(value, "an entry")?;
     // An entry that was deleted while it was pending has no fields.
     let fields = if fields == Value::Nil { Vec::new() } else { array(fields, "an entry")? };
-    Ok(Entry { id: entry_id(id)?, frame: frame(fields) })
+    Ok(of_fields(entry_id(id)?, fields))
+}
+
+fn of_fields(id: EntryId, fields: Vec<Value>) -> Entry {
+    let count = value_of(&fields, b"n").and_then(|count| std::str::from_utf8(count).ok());
+    let is_counted = count.is_some_and(|count| count.parse::<u32>().is_ok());
+    let skip = Done(value_of(&fields, b"s").map(<[u8]>::to_vec).unwrap_or_default());
+    Entry { id, frame: frame(fields), skip, is_counted }
+}
+
+fn value_of<'f>(fields: &'f [Value], name: &[u8]) -> Option<&'f [u8]> {
+    let is_it = |field: &Value| matches!(field, Value::BulkString(field) if field == name);
+    let at = fields.iter().step_by(2).position(is_it)?;
+    match fields.get(at * 2 + 1)? {
+        Value::BulkString(value) => Some(value),
+        _ => None,
+    }
 }
 
 /// The frame among the fields of an entry. What somebody else has put there has none: its fields, as
 /// they are, will be found to be no frame and end as a dead letter that shows them.
 fn frame(fields: Vec<Value>) -> Bytes {
-    let is_ours = |name: &Value| matches!(name, Value::BulkString(name) if name == b"b");
-    if let Some(at) = fields.iter().step_by(2).position(is_ours)
-        && let Some(Value::BulkString(frame)) = fields.get(at * 2 + 1)
-    {
-        return Bytes::from(frame.clone());
+    if let Some(frame) = value_of(&fields, b"b") {
+        return Bytes::copy_from_slice(frame);
     }
     let mut shown = Vec::new();
     for field in fields {
@@ -126,7 +139,7 @@ pub(super) fn claim(answer: Value) -> Result<Claim, LogError> {
 
 fn claimed(value: Value) -> Result<ClaimedEntry, LogError> {
     let [id, previous, deliveries, fields, record] = fixed(value, "a claimed entry")?;
-    let entry = Entry { id: entry_id(id)?, frame: frame(array(fields, "a claimed entry")?) };
+    let entry = of_fields(entry_id(id)?, array(fields, "a claimed entry")?);
     let previous = text(previous, "a consumer")?;
     Ok(ClaimedEntry {
         entry,

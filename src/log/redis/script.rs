@@ -25,6 +25,7 @@ macro_rules! scripts {
 scripts! {
     Append: "" ["lane" "append"];
     AppendDelayed: "" ["lane" "append_delayed"];
+    Adopt: " flags=allow-oom" ["owner" "adopt"];
     Open: " flags=allow-oom" ["open"];
     Group: " flags=allow-oom" ["group"];
     RemoveGroup: " flags=allow-oom" ["remove_group"];

@@ -137,6 +137,14 @@ where
         self
     }
 
+    /// For how long the service remembers the dedup ids of tells, a second to a day; 10 minutes unless
+    /// it is given. See [`ServiceTell::dedup_id`](crate::ServiceTell::dedup_id).
+    pub fn dedup_window(mut self, window: Duration) -> Self {
+        let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+        self.definition.dedup_window_ms = window_ms;
+        self
+    }
+
     /// The program's version, a semantic version such as `1.4.0`: for
     /// [`Query::version`](crate::directory::Query::version) and people.
     pub fn version(mut self, version: impl Into<String>) -> Self {

@@ -44,6 +44,7 @@ mod claim;
 mod fence;
 mod house;
 mod moves;
+mod once;
 mod progress;
 mod read;
 mod replay;
@@ -165,6 +166,7 @@ pub fn cases() -> &'static [Case] {
             fence::CASES,
             house::CASES,
             replay::CASES,
+            once::CASES,
         ];
         parts.concat()
     });
@@ -305,6 +307,10 @@ macro_rules! __log_suite {
             replay_of_a_run_copies_each_part_once
             replay_moves_letters_into_another_stream_once
             replay_stops_at_the_backlog
+            append_skips_messages_whose_dedup_id_is_known
+            dedup_ids_are_forgotten_after_their_window
+            a_delayed_message_with_a_known_dedup_id_is_not_put_there
+            adopt_leaves_what_is_counted_alone
         }
     };
     (@each ($factory:expr) $arguments:tt $($name:ident)*) => {

@@ -200,6 +200,7 @@ pub(super) fn frame(stream: &StreamName, first: u64, count: u32) -> AppendReques
         frame: bytes(&format!("messages {first} to {}", first + u64::from(count) - 1)),
         must_exist: false,
         backlog_max: None,
+        dedup: Vec::new(),
     }
 }
 

@@ -116,6 +116,13 @@ pass! {
         request: BuryEntryRequest,
     ) -> Ownership;
     fn postpone(&self, stream: &StreamName, owner: &Owner, request: PostponeRequest) -> Ownership;
+    fn adopt(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        id: EntryId,
+        count: u32,
+    ) -> Ownership;
     fn append_delayed(&self, request: AppendRequest, id: &str, due_ms: u64) -> Append;
     fn cancel_delayed(&self, stream: &StreamName, id: &str) -> bool;
     fn due(&self, stream: &StreamName, limit: usize) -> Due;

@@ -105,6 +105,7 @@ async fn garbage_in_an_inbox_goes_to_the_dead_letters_of_all_nodes() {
         frame: Bytes::from(vec![1; 500]),
         must_exist: true,
         backlog_max: None,
+        dedup: Vec::new(),
     };
     log.append(request).await.unwrap();
     let reply = caller.ask(callee.incarnation(), FREE, number(5)).await.unwrap();

@@ -22,6 +22,7 @@ async fn append_garbage(log: &dyn MessageLog, stream: &StreamName, count: u32) {
         frame: Bytes::from_static(b"garbage, not a frame at all, not a frame at all, not at all"),
         must_exist: true,
         backlog_max: None,
+        dedup: Vec::new(),
     };
     assert!(matches!(log.append(request).await.unwrap(), Append::Stored(_)));
 }

@@ -345,6 +345,7 @@ async fn an_entry_that_holds_less_than_the_log_counts_is_buried_whole() {
         frame: builder.seal(producer, 1, 1),
         must_exist: true,
         backlog_max: None,
+        dedup: Vec::new(),
     };
     log.append(request).await.unwrap();
     assert_all_ended(&log, 0, 3).await;

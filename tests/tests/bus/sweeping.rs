@@ -267,6 +267,7 @@ async fn what_the_gone_were_to_streams_that_live_is_removed() {
         frame: Bytes::from_static(b"not a frame at all"),
         must_exist: false,
         backlog_max: None,
+        dedup: Vec::new(),
     };
     log.append(frame.clone()).await.unwrap();
     sleep(Duration::from_secs(20)).await;

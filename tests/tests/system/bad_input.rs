@@ -109,6 +109,7 @@ async fn garbage(log: &impl MessageLog, stream: &callboard::log::StreamName) {
         frame: Bytes::from_static(b"\x07garbage, not a frame"),
         must_exist: true,
         backlog_max: None,
+        dedup: Vec::new(),
     };
     let appended = log.append(request).await.expect("the log takes any bytes");
     assert!(matches!(appended, Append::Stored(_)));

@@ -8,6 +8,7 @@ mod carried;
 mod contract;
 mod crowding;
 mod cycles;
+mod dedup;
 mod events;
 mod fairness;
 mod flavours;

@@ -194,6 +194,7 @@ async fn a_listener_that_is_too_slow_is_told_how_much_it_missed() -> callboard::
             frame: "garbage".into(),
             must_exist: false,
             backlog_max: None,
+            dedup: Vec::new(),
         };
         stage.store.log().append(garbage).await.expect("it is stored");
     }

@@ -38,3 +38,32 @@ local function advance(fields)
   end
   redis.call('HSET', hw, unpack(fields))
 end
+
+-- Which messages have a dedup id that is known, as marks; from then on all of them are. Three of ARGV
+-- for each, from `at` on: index, id, and for how many milliseconds it is remembered.
+local function known_ids(once, at)
+  local marks = ''
+  if #ARGV < at then return marks end
+  local time = redis.call('TIME')
+  local now, latest = time[1] * 1000 + math.floor(time[2] / 1000), 0
+  -- More than come, so that it ends; not all at once, which could take long.
+  local old = redis.call('ZRANGE', once, '-inf', text(now), 'BYSCORE', 'LIMIT', 0, #ARGV)
+  bulk({'ZREM', once}, old)
+  for n = at, #ARGV, 3 do
+    local ends = tonumber(redis.call('ZSCORE', once, ARGV[n + 1]) or 0)
+    if ends > now then
+      marks = mark(marks, tonumber(ARGV[n]))
+    else
+      ends = now + ARGV[n + 2]
+      redis.call('ZADD', once, text(ends), ARGV[n + 1])
+    end
+    latest = math.max(latest, ends)
+  end
+  if redis.call('PEXPIRETIME', once) < latest then redis.call('PEXPIREAT', once, text(latest)) end
+  return marks
+end
+
+-- Counts messages that nobody is to handle.
+local function cancel(n)
+  if counted then redis.call('HINCRBY', hw, 'cancelled', n) end
+end

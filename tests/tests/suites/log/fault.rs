@@ -89,4 +89,10 @@ faults! {
     DeleteDoesNothing => delete_removes_all_of_a_stream;
     StreamsIgnoreThePrefix => streams_are_listed_by_prefix;
     RemoveGroupDoesNothing => remove_group_forgets_its_pending_entries;
+    DedupIsIgnored =>
+        append_skips_messages_whose_dedup_id_is_known, dedup_ids_are_forgotten_after_their_window,
+        a_delayed_message_with_a_known_dedup_id_is_not_put_there;
+    SkipsAreNotShown => append_skips_messages_whose_dedup_id_is_known;
+    DedupLastsForever => dedup_ids_are_forgotten_after_their_window;
+    AdoptTakesWhatIsCounted => adopt_leaves_what_is_counted_alone;
 }

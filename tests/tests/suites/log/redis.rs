@@ -114,6 +114,7 @@ fn frame(stream: &StreamName, first: u64) -> AppendRequest {
         frame: Bytes::from_static(b"one message"),
         must_exist: false,
         backlog_max: None,
+        dedup: Vec::new(),
     }
 }
 

@@ -39,6 +39,7 @@ async fn produce(log: EmbeddedLog, stream: StreamName, lane: u32, pause: bool) {
             frame: Bytes::from_static(b"frame"),
             must_exist: false,
             backlog_max: None,
+            dedup: Vec::new(),
         };
         let answer = log.append(request).await.unwrap();
         assert!(matches!(answer, Append::Stored(_)), "{answer:?}");
@@ -155,6 +156,7 @@ async fn an_append_between_looking_and_blocking_is_not_missed() {
                     frame: Bytes::from_static(b"frame"),
                     must_exist: false,
                     backlog_max: None,
+                    dedup: Vec::new(),
                 };
                 let answer = runtime.block_on(log.append(request)).unwrap();
                 assert!(matches!(answer, Append::Stored(_)), "{answer:?}");

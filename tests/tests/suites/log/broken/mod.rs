@@ -10,8 +10,8 @@ use std::{
 
 use bytes::Bytes;
 use callboard::log::{
-    AppendRequest, Consumer, EmbeddedLog, EntryId, LogError, MessageLog, Owner, Ownership,
-    Progress, ReadBatch, ReadGroupRequest, Settle, StreamKind, StreamName, Totals,
+    AppendRequest, Consumer, DEDUP_WINDOW_MAX, EmbeddedLog, EntryId, LogError, MessageLog, Owner,
+    Ownership, Progress, ReadBatch, ReadGroupRequest, Settle, StreamKind, StreamName, Totals,
 };
 use tokio::sync::oneshot;
 
@@ -59,6 +59,10 @@ impl Broken {
         match self.fault {
             Fault::LanesAreOne => request.lane = 1,
             Fault::MustExistIsIgnored => request.must_exist = false,
+            Fault::DedupIsIgnored => request.dedup.clear(),
+            Fault::DedupLastsForever => {
+                request.dedup.iter_mut().for_each(|dedup| dedup.window = DEDUP_WINDOW_MAX);
+            }
             Fault::BacklogIsIgnored => request.backlog_max = None,
             Fault::EmptyFramesAreTaken if request.frame.is_empty() => {
                 request.frame = Bytes::from_static(b"-");

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use callboard::{
     Incarnation,
     log::{
-        Append, AppendRequest, BuryEntryRequest, BuryRequest, Claim, ClaimRequest, Consumer, Due,
-        Entry, EntryId, Fence, LogError, MessageLog, Owner, Ownership, Place, PostponeRequest,
+        Append, AppendRequest, BuryEntryRequest, BuryRequest, Claim, ClaimRequest, Consumer, Done,
+        Due, Entry, EntryId, Fence, LogError, MessageLog, Owner, Ownership, Place, PostponeRequest,
         Progress, ReadBatch, ReadGroupRequest, Recorded, ReplayRequest, Replayed, Retain, Settle,
         Start, StreamInfo, StreamKind, StreamName,
     },
@@ -77,6 +77,12 @@ impl MessageLog for Broken {
             Fault::AppendsWakeNobody => {
                 tokio::time::sleep(request.block).await;
                 request.block = Duration::ZERO;
+            }
+            Fault::SkipsAreNotShown => {
+                let mut read = self.inner.read_group(request).await?;
+                let entries = read.iter_mut().flat_map(|batch| &mut batch.entries);
+                entries.for_each(|entry| entry.skip = Done::default());
+                return Ok(read);
             }
             Fault::ReadsDoNotBlock => request.block = Duration::ZERO,
             Fault::CancelledReadsLoseEntries => return self.read_in_a_task(request).await,
@@ -235,6 +241,18 @@ impl MessageLog for Broken {
         self.inner.bury_entry(stream, owner, request).await
     }
 
+    async fn adopt(
+        &self,
+        stream: &StreamName,
+        owner: &Owner,
+        id: EntryId,
+        count: u32,
+    ) -> Result<Ownership, LogError> {
+        let answer = self.inner.adopt(stream, owner, id, count).await?;
+        let is_taken = self.is(Fault::AdoptTakesWhatIsCounted);
+        Ok(if is_taken && answer == Ownership::Disagrees { Ownership::Done } else { answer })
+    }
+
     async fn postpone(
         &self,
         stream: &StreamName,
@@ -257,6 +275,7 @@ impl MessageLog for Broken {
                 frame,
                 must_exist: false,
                 backlog_max: None,
+                dedup: Vec::new(),
             });
             self.inner.append_delayed(again, "doubled", due_ms).await?;
         }

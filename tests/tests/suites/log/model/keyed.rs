@@ -165,6 +165,7 @@ impl Partition {
             frame: sealed(&messages),
             must_exist: false,
             backlog_max: None,
+            dedup: Vec::new(),
         };
         self.sequence += u64::from(count);
         match self.log.append(request).await.map_err(told)? {

@@ -83,6 +83,7 @@ impl World {
             frame: sealed(&frame.messages),
             must_exist: false,
             backlog_max: None,
+            dedup: Vec::new(),
         };
         let count = u64::from(request.count);
         let expected = self.reference.expect_append((incarnation, lane), frame.first, count);
