@@ -10,8 +10,9 @@ pub use crate::{
     error::BoxError,
     mailbox::Overflow,
     message::{
-        Conclusion, Content, DeliverySink, Envelope, Message, NoReply, RemoteDelivery, RemoteFrame,
-        ReplyTo, Shown, ViaDebug, ViaName, Wire,
+        AnswersAs, Becomes, Conclusion, Content, DeliverySink, Envelope, Message, NoReply, Older,
+        OlderVisitor, OutcomeOfParts, RemoteDelivery, RemoteFrame, Replaces, ReplyTo, Shown,
+        ViaDebug, ViaName, Wire, assert_is_older, downgraded, upgraded,
     },
     service::Serves,
 };

@@ -30,6 +30,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// |---|---|---|
 /// | `name = "counter.get"` | its name on the wire: letters, digits, `.`, `_`, `-`, at most 128 bytes | the type's name |
 /// | `version = 2` | its version on the wire | 1 |
+/// | `from = AddV1` | an older version of the same name that its handlers take too: it becomes this one by `From`, and the reply (and error) becomes the older one's by `From`, unless they are the same | none |
 /// | `reply = u64` | what an ask gives back | `()` |
 /// | `error = Overdrawn` | the handler's own error: it then returns `Result<reply, error>` | none |
 /// | `idempotent` | it does no harm to handle it twice: an ask of it may be tried on another instance | no |

@@ -33,7 +33,11 @@ fn a_message_is_pinned() {
         )]
         struct Take<T: Clone>(T) where T: AsRef<[u8]>;
     });
-    assert_pinned("message", quote!(#plain #full));
+    let newer = crate::message::derive(&parse_quote! {
+        #[message(version = 2, from = AddV1)]
+        struct Add(u64);
+    });
+    assert_pinned("message", quote!(#plain #full #newer));
 }
 
 #[test]

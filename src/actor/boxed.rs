@@ -44,12 +44,13 @@ pub(crate) trait RemoteSide<I>: EncodesOutcomes {
 
 /// The part of [`RemoteSide`] that replies need.
 pub(crate) trait EncodesOutcomes: Send + Sync {
-    /// Encodes the outcome of the handler with this place in the table.
+    /// Encodes the outcome of the handler with this place in the table; behind `Any` is the `Option`
+    /// of it, which may be empty afterwards.
     fn encode(
         &self,
         row: u16,
         codec: Codec,
-        outcome: &dyn Any,
+        outcome: &mut dyn Any,
         into: &mut Vec<u8>,
     ) -> Result<(), CodecError>;
 }
@@ -64,16 +65,20 @@ pub(super) struct Received {
 
 impl Received {
     /// Says that a handler ran to its end.
-    pub(super) fn handled<M: Message>(self, outcome: &M::Outcome) {
-        let reply = self.side.as_ref().and_then(|side| self.encode(&**side, outcome));
-        let failure = M::is_failure(outcome);
+    pub(super) fn handled<M: Message>(self, outcome: M::Outcome) {
+        let failure = M::is_failure(&outcome);
+        let reply = self.side.as_ref().and_then(|side| self.encode(&**side, Some(outcome)));
         self.delivery.conclude(Conclusion::Handled { reply, failure });
     }
 
-    fn encode<O: 'static>(&self, side: &dyn EncodesOutcomes, outcome: &O) -> Option<Bytes> {
+    fn encode<O: 'static>(
+        &self,
+        side: &dyn EncodesOutcomes,
+        mut outcome: Option<O>,
+    ) -> Option<Bytes> {
         let codec = codec_of(self.delivery.content()?);
         let mut bytes = Vec::new();
-        match side.encode(self.delivery.row(), codec, outcome, &mut bytes) {
+        match side.encode(self.delivery.row(), codec, &mut outcome, &mut bytes) {
             Ok(()) => Some(bytes.into()),
             Err(error) => {
                 tracing::error!(%error, "a reply can't be encoded; its asker is told that there is none");

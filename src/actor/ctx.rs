@@ -92,9 +92,9 @@ impl<A: Handlers> Ctx<A> {
 
     /// Concludes the message in hand, if it came from another process.
     #[inline]
-    pub(super) fn conclude_received<M: Message>(&mut self, outcome: &M::Outcome) {
+    pub(super) fn conclude_received<M: Message>(&mut self, outcome: M::Outcome) {
         let Some(delivery) = self.received.take() else { return };
-        if delivery.wants_reply() || M::is_failure(outcome) {
+        if delivery.wants_reply() || M::is_failure(&outcome) {
             self.received = Some(delivery);
             if let Some(received) = self.take_received() {
                 received.handled::<M>(outcome);

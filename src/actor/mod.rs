@@ -12,6 +12,7 @@ mod core;
 mod ctx;
 mod histogram;
 mod incarnation;
+mod older;
 mod options;
 mod packed;
 mod ping;

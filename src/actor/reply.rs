@@ -26,7 +26,7 @@ impl<M: Message> Replying<M> {
         std::mem::forget(self);
         match asker {
             Some(asker) => crate::message::send(Some(asker), Ok(outcome)),
-            None => ctx.conclude_received::<M>(&outcome),
+            None => ctx.conclude_received::<M>(outcome),
         }
     }
 
@@ -98,7 +98,7 @@ impl<M: Message> Reply<M> {
     pub fn send(mut self, outcome: M::Outcome) {
         match self.0.take() {
             Some(Way::Asker(asker, _)) => crate::message::send(Some(asker), Ok(outcome)),
-            Some(Way::Received(received)) => received.handled::<M>(&outcome),
+            Some(Way::Received(received)) => received.handled::<M>(outcome),
             Some(Way::Nobody) | None => {}
         }
     }

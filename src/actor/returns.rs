@@ -6,7 +6,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use crate::{error::BoxError, message::Message};
+use crate::{
+    error::BoxError,
+    message::{Message, Older},
+};
 
 /// That a handler of `M` returns its outcome `O`.
 #[diagnostic::on_unimplemented(
@@ -111,13 +114,13 @@ pub const fn event_name<M: Message<Reply: EventReply<M>>>() -> &'static str {
     M::NAME
 }
 
-/// Refuses a block in which two messages have the same name on the wire. Rows are method, name and
-/// version; `method` is the row to look at.
+/// Refuses a block in which two methods take the same version of a message on the wire. Rows are
+/// method, name, version, and the older versions that it takes too; `method` is the row to look at.
 ///
 /// # Panics
-/// When an earlier row has the same name and version, at compile time.
+/// When an earlier row takes the same name and version, at compile time.
 #[track_caller]
-pub const fn assert_wire_name_is_free(rows: &[(&str, &str, u32)], method: &str) {
+pub const fn assert_wire_name_is_free(rows: &[(&str, &str, u32, &Older)], method: &str) {
     let mut own = 0;
     while own < rows.len() && !equal(rows[own].0, method) {
         own += 1;
@@ -130,8 +133,33 @@ pub const fn assert_wire_name_is_free(rows: &[(&str, &str, u32)], method: &str) 
                  them another with `#[message(name = \"..\")]` or `#[message(version = ..)]`"
             );
         }
+        if equal(rows[other].1, rows[own].1)
+            && (takes_one_of(rows[other], rows[own]) || takes_one_of(rows[own], rows[other]))
+        {
+            panic!(
+                "two methods of this actor take the same version of a message on the wire, one of \
+                 them through `#[message(from = ..)]`; leave out that method or the `from`"
+            );
+        }
         other += 1;
     }
+}
+
+/// Whether the first takes a version of the second.
+const fn takes_one_of(
+    (_, _, version, older): (&str, &str, u32, &Older),
+    (_, _, other, mut others): (&str, &str, u32, &Older),
+) -> bool {
+    if older.has(other) {
+        return true;
+    }
+    while let Older::Version { version: one, then } = others {
+        if *one == version || older.has(*one) {
+            return true;
+        }
+        others = then;
+    }
+    false
 }
 
 const fn equal(left: &str, right: &str) -> bool {
@@ -147,14 +175,32 @@ const fn equal(left: &str, right: &str) -> bool {
 mod tests {
     use super::*;
 
-    const ROWS: &[(&str, &str, u32)] =
-        &[("add", "Add", 1), ("put", "Add", 2), ("get", "Get", 1), ("take", "Add", 1)];
+    const ROWS: &[(&str, &str, u32, &Older)] = &[
+        ("add", "Add", 1, &Older::None),
+        ("put", "Add", 2, &Older::None),
+        ("get", "Get", 2, &Older::Version { version: 1, then: &Older::None }),
+        ("take", "Add", 1, &Older::None),
+        ("add_3", "Add", 3, &Older::Version { version: 2, then: &Older::None }),
+        ("get_1", "Get", 1, &Older::None),
+    ];
 
     #[test]
     fn names_that_differ_in_the_version_are_free() {
         for method in ["add", "put", "get"] {
             assert_wire_name_is_free(ROWS, method);
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "through `#[message(from = ..)]`")]
+    fn a_version_that_another_method_takes_is_refused() {
+        assert_wire_name_is_free(ROWS, "add_3");
+    }
+
+    #[test]
+    #[should_panic(expected = "through `#[message(from = ..)]`")]
+    fn a_version_that_was_taken_before_is_refused() {
+        assert_wire_name_is_free(ROWS, "get_1");
     }
 
     #[test]

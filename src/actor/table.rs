@@ -1,13 +1,18 @@
 use std::{
     any::{Any, TypeId},
     fmt,
+    marker::PhantomData,
 };
 
-use super::{Handler, Handlers, WireFns, wire::EncodeOutcome};
+use super::{
+    Handler, Handlers, WireFns,
+    older::{self, Itself, OlderRows, Upward},
+    wire::EncodeOutcome,
+};
 use crate::{
     address::{Addr, LocalAsk},
     bus::codec::{Codec, CodecError},
-    message::{Envelope, Message, ReplyTo},
+    message::{Envelope, Message, ReplyTo, Wire},
 };
 
 /// From where a handler can be called.
@@ -19,7 +24,7 @@ pub enum Access {
     Local,
 }
 
-/// One handler of an actor, as the service layer sees it.
+/// One version of a message that a handler of an actor takes, as the service layer sees it.
 pub struct HandlerRow<A: Handlers> {
     /// The method.
     pub method: &'static str,
@@ -36,10 +41,14 @@ trait RowOps<A: Handlers>: Send + Sync {
     fn access(&self) -> Access;
     fn decode(&self, codec: Codec, bytes: &[u8]) -> Result<A::Inbox, CodecError>;
     fn encode_outcome(&self) -> Option<EncodeOutcome>;
-    fn asker(&self, addr: &Addr<A>) -> Box<dyn Any + Send + Sync>;
+    fn asker(&self, addr: &Addr<A>) -> Option<Box<dyn Any + Send + Sync>>;
+    fn older(&self, method: &'static str) -> Vec<HandlerRow<A>>;
 }
 
 struct Typed<M: Message>(Option<WireFns<M>>);
+
+/// An older version of `M`, which becomes `M` as it is decoded.
+struct Replaced<M, Way>(PhantomData<fn(Way) -> M>);
 
 impl<A: Handler<M>, M: Message> RowOps<A> for Typed<M> {
     fn access(&self) -> Access {
@@ -58,9 +67,42 @@ impl<A: Handler<M>, M: Message> RowOps<A> for Typed<M> {
         self.0.map(|wire| wire.encode_outcome)
     }
 
-    fn asker(&self, addr: &Addr<A>) -> Box<dyn Any + Send + Sync> {
+    fn asker(&self, addr: &Addr<A>) -> Option<Box<dyn Any + Send + Sync>> {
         let asker: Box<dyn LocalAsk<M>> = Box::new(addr.clone());
-        Box::new(asker)
+        Some(Box::new(asker))
+    }
+
+    fn older(&self, method: &'static str) -> Vec<HandlerRow<A>> {
+        let mut rows = Vec::new();
+        if self.0.is_some() {
+            let way = PhantomData::<fn(M) -> Itself>;
+            M::__older(&mut OlderRows { method, rows: &mut rows, way });
+        }
+        rows
+    }
+}
+
+impl<A: Handler<M>, M: Message, Way: Upward<M, Old: Wire>> RowOps<A> for Replaced<M, Way> {
+    fn access(&self) -> Access {
+        Access::Remote
+    }
+
+    fn decode(&self, codec: Codec, bytes: &[u8]) -> Result<A::Inbox, CodecError> {
+        let message = older::decode::<M, Way>(codec, bytes)?;
+        Ok(A::__wrap(Envelope { message, reply: ReplyTo::NOBODY }))
+    }
+
+    fn encode_outcome(&self) -> Option<EncodeOutcome> {
+        Some(older::encode_outcome::<M, Way>())
+    }
+
+    // A message that was not taken could not be handed back: it has become another.
+    fn asker(&self, _: &Addr<A>) -> Option<Box<dyn Any + Send + Sync>> {
+        None
+    }
+
+    fn older(&self, _: &'static str) -> Vec<HandlerRow<A>> {
+        Vec::new()
     }
 }
 
@@ -77,6 +119,26 @@ impl<A: Handlers> HandlerRow<A> {
             type_id: TypeId::of::<M>(),
             ops: Box::new(Typed(wire)),
         }
+    }
+
+    /// The row of an older version of `M`.
+    pub(super) fn older<M: Message, Way: Upward<M, Old: Wire>>(method: &'static str) -> Self
+    where
+        A: Handler<M>,
+    {
+        Self {
+            method,
+            message: <Way::Old as Message>::NAME,
+            version: <Way::Old as Message>::VERSION,
+            type_id: TypeId::of::<Way::Old>(),
+            ops: Box::new(Replaced::<M, Way>(PhantomData)),
+        }
+    }
+
+    /// The rows of the older versions that its message takes the place of, if it can be called from
+    /// another process.
+    pub(crate) fn older_versions(&self) -> Vec<Self> {
+        self.ops.older(self.method)
     }
 
     /// From where it can be called.
@@ -97,8 +159,9 @@ impl<A: Handlers> HandlerRow<A> {
         self.ops.encode_outcome()
     }
 
-    /// The actor as a `Box<dyn LocalAsk<M>>` of this row's message.
-    pub(crate) fn asker(&self, addr: &Addr<A>) -> Box<dyn Any + Send + Sync> {
+    /// The actor as a `Box<dyn LocalAsk<M>>` of this row's message; none for an older version, which
+    /// goes the way of messages from other processes.
+    pub(crate) fn asker(&self, addr: &Addr<A>) -> Option<Box<dyn Any + Send + Sync>> {
         self.ops.asker(addr)
     }
 }

@@ -18,9 +18,9 @@ pub struct WireFns<M: Message> {
     pub decode_outcome: fn(Codec, &[u8]) -> Result<M::Outcome, CodecError>,
 }
 
-/// Encodes an outcome whose type the caller does not know. What is not of the right type is an
-/// error.
-pub type EncodeOutcome = fn(Codec, &dyn Any, &mut Vec<u8>) -> Result<(), CodecError>;
+/// Encodes an outcome whose type the caller does not know: behind `Any` is the `Option` of it, which
+/// may be empty afterwards. What is not of the right type is an error.
+pub type EncodeOutcome = fn(Codec, &mut dyn Any, &mut Vec<u8>) -> Result<(), CodecError>;
 
 impl<M: Message> Clone for WireFns<M> {
     fn clone(&self) -> Self {
@@ -43,7 +43,8 @@ impl<M: Wire> WireFns<M> {
             encode: |codec, message, into| codec::encode(codec, message, into),
             decode: |codec, bytes| codec::decode(codec, bytes),
             encode_outcome: |codec, outcome, into| {
-                let outcome: &M::Outcome = outcome.downcast_ref().ok_or_else(|| {
+                let outcome = outcome.downcast_ref::<Option<M::Outcome>>().and_then(Option::as_ref);
+                let outcome = outcome.ok_or_else(|| {
                     CodecError::Encode(format!("the outcome is not that of {}", M::NAME))
                 })?;
                 codec::encode(codec, outcome, into)

@@ -19,6 +19,9 @@ pub struct BusLimits {
     pub attempts_max: u32,
     /// Between those tries. 100 ms .. 30 s.
     pub retry_backoff: Backoff,
+    /// How long a message to a service waits when nobody who is alive knows it, before it is buried;
+    /// longer where the view of who is alive may be older. 10 s.
+    pub unknown_grace: Duration,
     /// Messages that wait beside a full mailbox of an actor in the inbox. 1024.
     pub side_queue_messages_max: usize,
     /// Their bodies in bytes. 1 MiB.
@@ -48,6 +51,7 @@ impl Default for BusLimits {
             call_backoff: Backoff { base: span(50), cap: Duration::from_secs(2) },
             attempts_max: 5,
             retry_backoff: Backoff { base: span(100), cap: Duration::from_secs(30) },
+            unknown_grace: Duration::from_secs(10),
             side_queue_messages_max: 1024,
             side_queue_bytes_max: 1 << 20,
             backlog_max: Some(1_000_000),

@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::id::Incarnation;
+use crate::id::{Incarnation, Name};
 
 /// The processes of the cluster, as somebody knows them who follows who is alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,18 @@ impl Members {
     }
 }
 
+/// Whether an instance of a service that is alive takes a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// One does, or it can't be known for sure that none does.
+    Possible,
+    /// None does, by a view that is at most so much older than what others may have seen.
+    Nobody {
+        /// How old the view may be.
+        lag: Duration,
+    },
+}
+
 /// Who is alive in the cluster. The layer above has the directory, and answers from it.
 ///
 /// # Contract
@@ -30,4 +42,11 @@ impl Members {
 pub trait Membership: Send + Sync + fmt::Debug + 'static {
     /// The members, if they are known for sure.
     fn members(&self) -> Option<Members>;
+
+    /// Whether an instance of a service takes this version of a message. Asked only of messages that
+    /// the instances of this process do not know. Whoever does not know services says nobody, as here.
+    fn listing(&self, service: &Name, message: &str, version: u32) -> Listing {
+        let _ = (service, message, version);
+        Listing::Nobody { lag: Duration::ZERO }
+    }
 }

@@ -48,7 +48,7 @@ pub use event::{BusEvent, Observer};
 pub use lane::Receipt;
 pub(crate) use lane::Stored;
 pub use limits::BusLimits;
-pub use membership::{Members, Membership};
+pub use membership::{Listing, Members, Membership};
 pub use outbox::Destination;
 pub use outgoing::{Body, Dedup, EncodeBody, Outgoing};
 pub use process::{Bus, BusOptions, Subscriber};

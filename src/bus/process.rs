@@ -158,8 +158,15 @@ impl Bus {
         let stream = keys::service(&self.core.cluster, service, 0);
         self.ensure_group(stream.clone(), SERVICE_GROUP.to_owned(), Start::Beginning).await?;
         let (group, reader) = (SERVICE_GROUP.to_owned(), self.core.incarnation);
-        let reading =
-            Reading { stream, group, reader, retries: None, letters: None, is_shared: true };
+        let reading = Reading {
+            stream,
+            group,
+            reader,
+            retries: None,
+            letters: None,
+            is_shared: true,
+            service: Some(service.clone()),
+        };
         Ok(Consumption::by_credit(&self.core, reading, intake))
     }
 
@@ -176,7 +183,8 @@ impl Bus {
         *self.owner.inbox.lock() = Some(stream.clone());
         let letters = Some(keys::dead_letters_of_nodes(&self.core.cluster));
         let (group, reader) = (INBOX_GROUP.to_owned(), self.core.incarnation);
-        let reading = Reading { stream, group, reader, retries: None, letters, is_shared: false };
+        let (retries, is_shared, service) = (None, false, None);
+        let reading = Reading { stream, group, reader, retries, letters, is_shared, service };
         Ok(Consumption::of_inbox(&self.core, reading, intake))
     }
 
@@ -197,7 +205,11 @@ impl Bus {
     ) -> Result<Consumption, BusError> {
         let cluster = &self.core.cluster;
         let stream = keys::topic(cluster, topic);
-        let is_shared = matches!(subscriber, Subscriber::Service(_));
+        let service = match &subscriber {
+            Subscriber::Service(service) => Some(service.clone()),
+            Subscriber::Instance(_) => None,
+        };
+        let is_shared = service.is_some();
         let (group, retries, letters) = match subscriber {
             Subscriber::Service(service) => {
                 let to = Destination::Service(service.clone(), 0);
@@ -214,7 +226,7 @@ impl Bus {
         self.ensure_group(stream.clone(), group.clone(), start).await?;
         let (retries, letters) = (Some(retries), Some(letters));
         let reader = self.core.incarnation;
-        let reading = Reading { stream, group, reader, retries, letters, is_shared };
+        let reading = Reading { stream, group, reader, retries, letters, is_shared, service };
         Ok(Consumption::by_credit(&self.core, reading, intake))
     }
 

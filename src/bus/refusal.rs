@@ -31,9 +31,10 @@ enum Code {
     Unsupported = 16,
     Moved = 17,
     NotReady = 18,
+    VersionUnknown = 19,
 }
 
-const CODES: [Code; 18] = [
+const CODES: [Code; 19] = [
     Code::MailboxFull,
     Code::CircuitOpen,
     Code::NoSuchService,
@@ -52,6 +53,7 @@ const CODES: [Code; 18] = [
     Code::Unsupported,
     Code::Moved,
     Code::NotReady,
+    Code::VersionUnknown,
 ];
 
 /// The body of a refusal. One shape for all codes, so that a code that a reader does not know can
@@ -125,6 +127,10 @@ fn parts(kind: &FailureKind) -> (Code, Vec<String>, Vec<u64>) {
         K::Undecodable { message, version, reason } => {
             (Code::Undecodable, vec![message.clone(), reason.clone()], vec![u64::from(*version)])
         }
+        K::VersionUnknown { target, message, version, known } => {
+            let texts = vec![target.clone(), message.clone(), known.clone()];
+            (Code::VersionUnknown, texts, vec![u64::from(*version)])
+        }
         K::Unavailable { what } => (Code::Unavailable, one(what), vec![]),
         K::TooLarge { size, limit } => (Code::TooLarge, vec![], vec![*size as u64, *limit as u64]),
         K::NotHandled { target, message, how } => {
@@ -151,6 +157,7 @@ fn kind(wire: Wire) -> FailureKind {
     let mut texts = wire.texts.into_iter();
     let mut text = || texts.next().unwrap_or_default();
     let number = |at: usize| wire.numbers.get(at).copied();
+    let version = || number(0).and_then(|n| u32::try_from(n).ok()).unwrap_or_default();
     let span = number(0).map(Duration::from_millis);
     match code {
         Code::MailboxFull => K::MailboxFull { actor: text(), retry_after: span },
@@ -166,9 +173,9 @@ fn kind(wire: Wire) -> FailureKind {
         Code::Cycle => K::Cycle { path },
         Code::DeadlinePassed => K::DeadlinePassed { after: span.unwrap_or_default() },
         Code::RateLimited => K::RateLimited { retry_after: span },
-        Code::Undecodable => {
-            let version = number(0).and_then(|n| u32::try_from(n).ok()).unwrap_or_default();
-            K::Undecodable { message: text(), version, reason: text() }
+        Code::Undecodable => K::Undecodable { message: text(), version: version(), reason: text() },
+        Code::VersionUnknown => {
+            K::VersionUnknown { target: text(), message: text(), version: version(), known: text() }
         }
         Code::Unavailable => K::Unavailable { what: text() },
         Code::TooLarge => {
@@ -212,6 +219,12 @@ mod tests {
             K::Unsupported { option: text("a"), target: text("b") },
             K::Moved { actor: text("a") },
             K::NotReady { service: text("a"), states: text("b") },
+            K::VersionUnknown {
+                target: text("a"),
+                message: text("b"),
+                version: 2,
+                known: text("1"),
+            },
         ]
     }
 
@@ -229,9 +242,29 @@ mod tests {
     #[test]
     fn the_codes_are_pinned() {
         let codes: Vec<u16> = all().iter().map(|kind| parts(kind).0 as u16).collect();
-        assert_eq!(codes, [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]);
+        assert_eq!(codes, [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
         let stopped = Failure::new(FailureKind::Stopped { actor: "ab".into() });
         assert_eq!(&to_wire(&stopped)[..], [5, 0, 1, 2, b'a', b'b', 0]);
+    }
+
+    #[test]
+    fn whatever_bytes_come_are_a_failure() {
+        let seed = fastrand::u64(..);
+        eprintln!("seed {seed}");
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let good: Vec<_> = all().into_iter().map(|kind| to_wire(&kind.into())).collect();
+        for _ in 0..20_000 {
+            let mut bytes = good[rng.usize(..good.len())].to_vec();
+            for _ in 0..rng.usize(1..4) {
+                let at = rng.usize(..bytes.len());
+                match rng.u8(..3) {
+                    0 => bytes[at] = rng.u8(..),
+                    1 => bytes.truncate(at.max(1)),
+                    _ => bytes.insert(at, [0, 0xfb, 0xfd, 0xff][rng.usize(..4)]),
+                }
+            }
+            assert!(!from_wire(&bytes).to_string().is_empty());
+        }
     }
 
     #[test]

@@ -338,6 +338,11 @@ impl Directory {
         self.inner.options.lease_ttl
     }
 
+    /// How far the cache may be behind the store while it counts as fresh.
+    pub(crate) fn silence_max(&self) -> Duration {
+        self.inner.options.silence_max
+    }
+
     /// The later process that took this node's name, if one did.
     pub fn superseded_by(&self) -> Option<Incarnation> {
         self.inner.registration.superseded_by()

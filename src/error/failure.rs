@@ -187,15 +187,27 @@ pub enum FailureKind {
         /// When a retry will be let in, if that is known.
         retry_after: Option<Duration>,
     },
-    /// The bytes of a message or reply could not be read, or its version is not known there.
+    /// The bytes of a message or reply could not be read.
     #[error("{message} version {version} can't be decoded: {reason}")]
     Undecodable {
         /// Wire name of the message.
         message: String,
         /// The version that was sent.
         version: u32,
-        /// What is wrong, with the versions that are known.
+        /// What is wrong.
         reason: String,
+    },
+    /// The target knows the message, but not this version of it.
+    #[error("{target} does not know version {version} of {message}, it knows {known}")]
+    VersionUnknown {
+        /// The actor or service.
+        target: String,
+        /// Wire name of the message.
+        message: String,
+        /// The version that was sent.
+        version: u32,
+        /// The versions that it knows.
+        known: String,
     },
     /// The directory, the log or the other node can't be reached.
     #[error("{what} is unavailable")]

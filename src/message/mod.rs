@@ -6,6 +6,7 @@ mod delivery;
 mod envelope;
 mod show;
 mod traits;
+mod versions;
 
 pub use delivery::{Conclusion, Content, DeliverySink, RemoteDelivery, RemoteFrame};
 pub(crate) use delivery::{HandledRun, Place};
@@ -15,3 +16,8 @@ pub(crate) use envelope::{displace, send};
 #[doc(hidden)]
 pub use show::{Shown, ViaDebug, ViaName};
 pub use traits::{Message, Wire};
+#[doc(hidden)]
+pub use versions::{
+    AnswersAs, Becomes, Older, OlderVisitor, OutcomeOfParts, Replaces, assert_is_older, downgraded,
+    upgraded,
+};

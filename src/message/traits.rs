@@ -2,6 +2,8 @@ use std::fmt;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::{Older, OlderVisitor};
+
 /// Something that an actor can be told or asked.
 ///
 /// Derive it: `#[derive(Message)] #[message(reply = u64)]`.
@@ -51,6 +53,16 @@ pub trait Message: Sized + Send + 'static {
     /// is the size of the value itself, without what it points to.
     fn size_bytes(&self) -> usize {
         size_of_val(self)
+    }
+
+    /// The older versions that it takes the place of.
+    #[doc(hidden)]
+    const __OLDER: &'static Older = &Older::None;
+
+    /// Shows the next of them, as a type.
+    #[doc(hidden)]
+    fn __older<V: OlderVisitor<Self>>(visitor: &mut V) {
+        let _ = visitor;
     }
 
     /// Shows the message to whoever debugs: as its `Debug` does if it has one, else by its name.

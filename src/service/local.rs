@@ -66,7 +66,7 @@ impl<A: Handlers> EncodesOutcomes for Side<A> {
         &self,
         row: u16,
         codec: Codec,
-        outcome: &dyn Any,
+        outcome: &mut dyn Any,
         into: &mut Vec<u8>,
     ) -> Result<(), CodecError> {
         let encode = self.row(row)?.encode_outcome();
@@ -118,7 +118,9 @@ impl<I: Send + 'static> Drop for Granted<I> {
 
 impl<A: Handlers> Table<A> {
     pub(crate) fn new() -> Self {
-        let rows = A::__table();
+        let mut rows = A::__table();
+        let older: Vec<_> = rows.iter().flat_map(HandlerRow::older_versions).collect();
+        rows.extend(older);
         let mut by_name: FxHashMap<_, Vec<usize>> = FxHashMap::default();
         for (at, row) in rows.iter().enumerate() {
             by_name.entry(row.message).or_default().push(at);
@@ -152,12 +154,14 @@ impl<A: Handlers> Table<A> {
         };
         let at = versions.iter().copied().find(|at| self.rows[*at].version == version);
         let at = at.ok_or_else(|| {
-            let known: Vec<_> =
-                versions.iter().map(|at| self.rows[*at].version.to_string()).collect();
-            FailureKind::Undecodable {
+            let mut known: Vec<_> = versions.iter().map(|at| self.rows[*at].version).collect();
+            known.sort_unstable();
+            let known: Vec<_> = known.iter().map(u32::to_string).collect();
+            FailureKind::VersionUnknown {
+                target: actor.to_owned(),
                 message: name.to_owned(),
                 version,
-                reason: format!("{actor} knows version {}", known.join(", ")),
+                known: known.join(", "),
             }
         })?;
         match u16::try_from(at) {
@@ -172,7 +176,9 @@ impl<A: Handlers> Table<A> {
     }
 
     fn names(&self) -> String {
-        let names: Vec<_> = self.rows.iter().map(|row| row.message).collect();
+        let mut names: Vec<_> = self.rows.iter().map(|row| row.message).collect();
+        names.sort_unstable();
+        names.dedup();
         if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
     }
 }
@@ -277,7 +283,7 @@ impl<A: Handlers> LocalActor for LocalActorOf<A> {
 
     fn asker(&self, message: TypeId) -> Option<Box<dyn Any + Send + Sync>> {
         let row = self.table.rows.iter().find(|row| row.type_id == message)?;
-        Some(row.asker(&self.addr))
+        row.asker(&self.addr)
     }
 
     fn addr(&self) -> Box<dyn Any> {

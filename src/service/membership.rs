@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use crate::{
-    bus::{Members, Membership},
+    bus::{Listing, Members, Membership},
     directory::Directory,
+    id::Name,
 };
 
 /// Who is alive, as the directory knows it.
@@ -26,5 +27,18 @@ impl Membership for Registered {
         let members = Members { incarnations, since, lease_ttl: directory.lease_ttl() };
         // A directory that does not show ourselves shows less than there is.
         members.contains(directory.incarnation()).then_some(members)
+    }
+
+    fn listing(&self, service: &Name, message: &str, version: u32) -> Listing {
+        let Self(directory) = self;
+        if directory.stale_since().is_some() {
+            return Listing::Possible;
+        }
+        let view = directory.resolve(service);
+        match view.instances.iter().any(|record| record.handles(message, version)) {
+            true => Listing::Possible,
+            // A view that is older than this counts as stale.
+            false => Listing::Nobody { lag: directory.silence_max() },
+        }
     }
 }

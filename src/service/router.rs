@@ -25,8 +25,8 @@ pub(super) struct Asking<'a> {
 /// The instances that handle this message.
 ///
 /// # Errors
-/// [`FailureKind::NoSuchService`] when there are none at all, [`FailureKind::Undecodable`] with the
-/// known versions or [`FailureKind::NotHandled`] when none of them does.
+/// [`FailureKind::NoSuchService`] when there are none at all, [`FailureKind::VersionUnknown`] with
+/// the known versions or [`FailureKind::NotHandled`] when none of them does.
 pub(super) fn candidates<M: Message>(
     service: &Name,
     view: &ServiceView,
@@ -182,10 +182,11 @@ fn nobody<M: Message>(service: &Name, view: &ServiceView) -> Failure {
         .into();
     }
     let known: Vec<_> = versions.iter().map(u32::to_string).collect();
-    FailureKind::Undecodable {
+    FailureKind::VersionUnknown {
+        target: format!("the service {service}"),
         message: M::NAME.to_owned(),
         version: M::VERSION,
-        reason: format!("the instances of {service} know version {}", known.join(", ")),
+        known: known.join(", "),
     }
     .into()
 }
@@ -340,7 +341,7 @@ mod tests {
         unable.messages[0].version = 7;
         let view = ServiceView::sample([unable], |_| HealthState::Passing);
         let failure = choose::<Hello>(&name(), &view, &asking(1), &mut |_| 0).expect_err("nobody");
-        assert!(matches!(failure.kind(), FailureKind::Undecodable { .. }), "{failure}");
+        assert!(matches!(failure.kind(), FailureKind::VersionUnknown { .. }), "{failure}");
         let none = ServiceView::sample([], |_| HealthState::Passing);
         let failure = choose::<Hello>(&name(), &none, &asking(1), &mut |_| 0).expect_err("nobody");
         assert!(matches!(failure.kind(), FailureKind::NoSuchService { .. }), "{failure}");

@@ -65,7 +65,7 @@ fn inbox(model: &Model, paths: &Paths) -> TokenStream {
 /// The check that wire name and version are distinct within the block. Messages that name a
 /// parameter of the actor have no name before it is known.
 fn distinct(model: &Model, paths: &Paths) -> TokenStream {
-    let std = &paths.std;
+    let Paths { private, std } = paths;
     let named: Vec<_> = model.sound().filter(|handler| !handler.names_parameter).collect();
     if named.len() < 2 {
         return TokenStream::new();
@@ -80,6 +80,7 @@ fn distinct(model: &Model, paths: &Paths) -> TokenStream {
                 #method,
                 <#message as #private::Message>::NAME,
                 <#message as #private::Message>::VERSION,
+                <#message as #private::Message>::__OLDER,
             ),
         }
     });
@@ -97,6 +98,7 @@ fn distinct(model: &Model, paths: &Paths) -> TokenStream {
             &#std::primitive::str,
             &#std::primitive::str,
             #std::primitive::u32,
+            &#private::Older,
         )] = &[#(#rows)*];
         #(#checks)*
     }

@@ -2,13 +2,15 @@ use syn::{Attribute, Expr, LitStr, Type};
 
 use crate::attr::{Errors, in_bounds, integer, read_attributes, setting, text};
 
-const KEYS: &[&str] = &["name", "version", "reply", "error", "idempotent", "failure", "size"];
+const KEYS: &[&str] =
+    &["name", "version", "from", "reply", "error", "idempotent", "failure", "size"];
 
 /// What `#[message(..)]` says.
 #[derive(Default)]
 pub(super) struct Settings {
     pub(super) name: Option<LitStr>,
     pub(super) version: Option<u32>,
+    pub(super) from: Option<Type>,
     pub(super) reply: Option<Type>,
     pub(super) error: Option<Type>,
     pub(super) idempotent: bool,
@@ -25,6 +27,7 @@ pub(super) fn read(attributes: &[Attribute], errors: &mut Errors) -> Settings {
                 let version = integer(input, key, "2")?;
                 settings.version = Some(in_bounds(key, version, 1, u32::MAX)?);
             }
+            "from" => settings.from = Some(setting(input, key, "AddV1")?),
             "reply" => settings.reply = Some(setting(input, key, "u64")?),
             "error" => settings.error = Some(setting(input, key, "Overdrawn")?),
             "failure" => settings.failure = Some(setting(input, key, "path::to::function")?),

@@ -26,6 +26,7 @@ pub(super) fn expand(model: &Model<'_>) -> TokenStream {
         ),
     };
     let functions = functions(model, &std);
+    let (older, replaces) = versions(model);
     let allow = crate::lints();
     quote! {
         #allow
@@ -37,6 +38,7 @@ pub(super) fn expand(model: &Model<'_>) -> TokenStream {
             const NAME: &'static #std::primitive::str = #name;
             const VERSION: #std::primitive::u32 = #version;
             const IDEMPOTENT: #std::primitive::bool = #idempotent;
+            #older
 
             fn into_result(
                 __outcome: Self::Outcome,
@@ -53,7 +55,53 @@ pub(super) fn expand(model: &Model<'_>) -> TokenStream {
             }
             #functions
         }
+        #replaces
     }
+}
+
+/// What the message says of the older version that it takes the place of: within its own `impl`, and
+/// beside it.
+fn versions(model: &Model<'_>) -> (TokenStream, TokenStream) {
+    let from = model.from.as_ref().filter(|_| model.generics.params.is_empty());
+    let Some(from) = from else { return Default::default() };
+    let (paths, ident) = (Paths::new(), model.ident);
+    let Paths { private, .. } = &paths;
+    // Mistakes are shown where the older version stands.
+    let at = paths.at(from.span()).private;
+    let visit = quote_spanned!(from.span()=> #at::OlderVisitor::visit::<#from>(__visitor));
+    let upgraded = quote_spanned!(from.span()=> #at::upgraded::<#from, Self>(__old));
+    let downgraded = quote_spanned!(from.span()=> #at::downgraded::<Self, #from>(__outcome));
+    let check = quote_spanned! {from.span()=>
+        const _: () = #at::assert_is_older::<#from, #ident>();
+    };
+    let within = quote! {
+        const __OLDER: &'static #private::Older = &#private::Older::Version {
+            version: <#from as #private::Message>::VERSION,
+            then: <#from as #private::Message>::__OLDER,
+        };
+
+        fn __older<__V: #private::OlderVisitor<Self>>(__visitor: &mut __V) {
+            #visit
+        }
+    };
+    let allow = crate::lints();
+    let beside = quote! {
+        #allow
+        #[automatically_derived]
+        impl #private::Replaces<#from> for #ident {
+            fn upgrade(__old: #from) -> Self {
+                #upgraded
+            }
+
+            fn downgrade(
+                __outcome: Self::Outcome,
+            ) -> <#from as #private::Message>::Outcome {
+                #downgraded
+            }
+        }
+        #check
+    };
+    (within, beside)
 }
 
 /// The functions that the user names, called through a typed pointer: a wrong one is refused where

@@ -13,6 +13,8 @@ pub(super) struct Model<'a> {
     /// Whether the name is that of the type.
     pub(super) name_is_default: bool,
     pub(super) version: u32,
+    /// The older version that it takes the place of.
+    pub(super) from: Option<Type>,
     pub(super) reply: Option<Type>,
     pub(super) error: Option<Type>,
     pub(super) idempotent: bool,
@@ -30,6 +32,7 @@ impl<'a> Model<'a> {
             name_is_default: settings.name.is_none(),
             name: settings.name.map_or(type_name, |name| name.value()),
             version: settings.version.unwrap_or(1),
+            from: settings.from,
             reply: settings.reply,
             error: settings.error,
             idempotent: settings.idempotent,

@@ -17,6 +17,11 @@ pub(super) fn check(model: &Model<'_>, errors: &mut Errors) {
                     type without a lifetime";
         errors.at(lifetime, text);
     }
+    if let Some(from) = model.from.as_ref().filter(|_| !model.generics.params.is_empty()) {
+        let text = "a message with parameters can't take the place of an older version: leave out \
+                    `from`";
+        errors.at(from, text);
+    }
     for function in model.failure.iter().chain(&model.size) {
         if !matches!(function, Expr::Path(_) | Expr::Closure(_)) {
             errors.at(function, "write the path of a function, or a closure");

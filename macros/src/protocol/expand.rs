@@ -24,8 +24,14 @@ pub(super) fn expand(protocol: &Protocol, messages: &[&Type]) -> TokenStream {
     });
     let names = messages.iter().enumerate().map(|(at, message)| {
         let row = at.to_string();
+        // Who sends may name several versions, whichever of them takes the place of another.
         quote_spanned! {message.span()=>
-            (#row, <#message as #private::Message>::NAME, <#message as #private::Message>::VERSION),
+            (
+                #row,
+                <#message as #private::Message>::NAME,
+                <#message as #private::Message>::VERSION,
+                &#private::Older::None,
+            ),
         }
     });
     let checks = messages.iter().enumerate().map(|(at, message)| {
@@ -48,6 +54,7 @@ pub(super) fn expand(protocol: &Protocol, messages: &[&Type]) -> TokenStream {
                 &#std::primitive::str,
                 &#std::primitive::str,
                 #std::primitive::u32,
+                &#private::Older,
             )] = &[#(#names)*];
             #(#checks)*
         };

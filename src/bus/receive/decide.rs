@@ -48,6 +48,7 @@ fn after_refusal(failure: &Failure, may_go_elsewhere: bool) -> Next {
         FailureKind::DeadlinePassed { .. } => return Next::Expired,
         FailureKind::Undecodable { .. }
         | FailureKind::NotHandled { .. }
+        | FailureKind::VersionUnknown { .. }
         | FailureKind::NotPermitted { .. }
         | FailureKind::TooLarge { .. }
         | FailureKind::Unsupported { .. } => true,

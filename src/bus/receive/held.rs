@@ -18,6 +18,7 @@ use super::{
     decide::{Next, after_tell},
     intake::Incoming,
     source::{Job, Source},
+    unknown::is_unknown,
 };
 use crate::{
     bus::{
@@ -246,9 +247,16 @@ impl Held {
             return self.finish(index, Disposal::Handled);
         }
         let Some((message, _)) = self.frame.message(index) else { return };
-        let (attempt, _) = self.attempt(index, &message);
+        let (attempt, origin) = self.attempt(index, &message);
         let attempts_max = self.source.core.limits.attempts_max;
-        match after_tell(conclusion, attempt, attempts_max, self.source.may_go_elsewhere()) {
+        let name = message.name.and_then(|name| self.frame.shared(name));
+        let next = match (conclusion, name) {
+            (Conclusion::NotTaken(failure), Some(name)) if is_unknown(failure.kind()) => {
+                self.source.after_unknown((name, message.version), origin, failure)
+            }
+            _ => after_tell(conclusion, attempt, attempts_max, self.source.may_go_elsewhere()),
+        };
+        match next {
             Next::Handled => self.finish(index, Disposal::Handled),
             Next::Expired => self.finish(index, Disposal::Expired),
             Next::Cancelled => self.finish(index, Disposal::Cancelled),

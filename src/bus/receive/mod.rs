@@ -17,6 +17,7 @@ mod registry;
 mod replies;
 mod settler;
 mod source;
+mod unknown;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 

@@ -8,15 +8,28 @@ use std::{
             Ordering::{AcqRel, Release},
         },
     },
+    time::Duration,
 };
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::{
+    sync::{Notify, Semaphore, mpsc, watch},
+    time::Instant,
+};
 
-use super::{decide::Next, held::Held, registry::Registry};
+use super::{
+    decide::Next,
+    held::Held,
+    registry::Registry,
+    unknown::{self, Unknown},
+};
 use crate::{
-    bus::{core::Core, event::BusEvent, frame::Frame, keys, outbox::Destination, stats::add},
+    bus::{
+        core::Core, event::BusEvent, frame::Frame, keys, membership::Listing, outbox::Destination,
+        stats::add,
+    },
+    error::Failure,
     id::{Incarnation, Name},
     log::{Consumer, Entry, EntryId, Owner, Recorded, Retain, StreamKind, StreamName},
 };
@@ -52,6 +65,8 @@ pub(crate) struct Reading {
     pub(crate) letters: Option<StreamName>,
     /// Whether other processes read for the same group.
     pub(crate) is_shared: bool,
+    /// The service that is read for, whose instances may know different messages.
+    pub(crate) service: Option<Name>,
 }
 
 /// A stream that this process reads as a consumer of a group, and what it holds of it.
@@ -67,9 +82,12 @@ pub(crate) struct Source {
     /// The process that this is read for, when it is one alone.
     pub(super) inbox: Option<Incarnation>,
     /// The service whose stream it is.
-    service: Option<Name>,
+    stream_of: Option<Name>,
     /// Whether other processes read for the same group.
     pub(super) is_shared: bool,
+    /// The service whose instances it is for.
+    service: Option<Name>,
+    unknown: Mutex<Unknown>,
     pub(super) registry: Registry,
     /// Whoever asks the log for entries that it gave to us takes them up before the next one asks.
     pub(super) assignment: Semaphore,
@@ -97,7 +115,7 @@ impl Source {
         core: Arc<Core>,
         reading: Reading,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Job>) {
-        let Reading { stream, group, reader, retries, letters, is_shared } = reading;
+        let Reading { stream, group, reader, retries, letters, is_shared, service } = reading;
         let (jobs, inbox) = mpsc::unbounded_channel();
         let consumer = Consumer { group, name: reader.to_string() };
         let own_inbox = match &retries {
@@ -107,13 +125,15 @@ impl Source {
         let source = Arc::new(Self {
             owner: Owner::Consumer(consumer.clone()),
             inbox: own_inbox,
-            service: keys::service_of(&core.cluster, &stream),
+            stream_of: keys::service_of(&core.cluster, &stream),
             core,
             stream,
             consumer,
             letters,
             retries,
             is_shared,
+            service,
+            unknown: Mutex::default(),
             registry: Registry::default(),
             assignment: Semaphore::new(1),
             unlisted: AtomicBool::new(false),
@@ -142,12 +162,39 @@ impl Source {
 
     /// How long what is settled is kept, as the service is defined now.
     pub(super) fn retain(&self) -> Option<Retain> {
-        self.core.definition(self.service.as_ref()?)?.retain
+        self.core.definition(self.stream_of.as_ref()?)?.retain
     }
 
     /// Whether another process could take what this one does not.
     pub(super) fn may_go_elsewhere(&self) -> bool {
         self.stream.kind() != StreamKind::Inbox
+    }
+
+    /// What happens to a message that nobody in this process knows: it waits while another instance of
+    /// the service may know it.
+    pub(super) fn after_unknown(
+        &self,
+        message: (Arc<str>, u32),
+        origin: EntryId,
+        failure: &Failure,
+    ) -> Next {
+        let Some(service) = &self.service else {
+            return Next::Bury { reason: failure.to_string() };
+        };
+        let membership = self.core.membership.as_ref();
+        let listing = membership.map_or(Listing::Nobody { lag: Duration::ZERO }, |membership| {
+            membership.listing(service, &message.0, message.1)
+        });
+        let now = Instant::now();
+        let age = unknown::age(origin.ms, self.core.clock.log_ms(now));
+        let grace = self.core.limits.unknown_grace;
+        if self.unknown.lock().is_waited_for(&message, age, listing, grace, now) {
+            return Next::Again { counted: false };
+        }
+        let (name, version) = message;
+        let reason =
+            format!("{failure}; no instance of {service} that is alive takes {name} {version}");
+        Next::Bury { reason }
     }
 
     /// Whether it reads this stream for this group, or holds something of it.

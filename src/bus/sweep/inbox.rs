@@ -48,6 +48,7 @@ impl Sweeper {
             retries: None,
             letters: Some(keys::dead_letters_of_nodes(&core.cluster)),
             is_shared: true,
+            service: None,
         };
         let (foreign, work) = Foreign::new(core.clone(), reading);
         let sweep = Sweep { core, owner, stream, foreign };

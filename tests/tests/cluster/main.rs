@@ -20,3 +20,4 @@ mod resume;
 mod shown;
 mod support;
 mod users;
+mod versions;

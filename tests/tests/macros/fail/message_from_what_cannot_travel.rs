@@ -1,0 +1,17 @@
+use callboard::prelude::*;
+
+#[derive(Message)]
+#[message(name = "Add")]
+struct AddV1(u64);
+
+#[derive(Message, Serialize, Deserialize)]
+#[message(version = 2, from = AddV1)]
+struct Add(u64);
+
+impl From<AddV1> for Add {
+    fn from(AddV1(n): AddV1) -> Self {
+        Add(n)
+    }
+}
+
+fn main() {}
