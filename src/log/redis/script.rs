@@ -60,3 +60,31 @@ impl Name {
 pub(super) fn all() -> &'static [Script] {
     &SCRIPTS
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    /// The script by which producers in other languages append stands in the book, with its hash.
+    /// After a change that is meant, run this once with `CALLBOARD_PIN=1`.
+    #[test]
+    fn the_append_of_the_book_is_the_one_that_is_loaded() {
+        let parts = [
+            "#!lua\n",
+            include_str!("scripts/lib.lua"),
+            include_str!("scripts/lane.lua"),
+            include_str!("scripts/append.lua"),
+        ];
+        let text = parts.concat();
+        assert_eq!(Script::new(&text).get_hash(), Name::Append.hash());
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("book/src/reference");
+        if std::env::var_os("CALLBOARD_PIN").is_some() {
+            fs::write(folder.join("append.lua"), &text).unwrap();
+        }
+        assert!(fs::read_to_string(folder.join("append.lua")).unwrap() == text, "append.lua");
+        let chapter = fs::read_to_string(folder.join("wire-format.md")).unwrap();
+        assert!(chapter.contains(Name::Append.hash()), "its hash is {}", Name::Append.hash());
+    }
+}
