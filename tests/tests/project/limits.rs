@@ -7,11 +7,15 @@ use std::{fmt::Write as _, time::Duration};
 
 use callboard::{
     DELAY_MAX, Incarnation, NAME_BYTES_MAX, Name,
+    bus::{
+        BusLimits,
+        codec::{BODY_BYTES_MAX, BYTELESS_ELEMENTS_MAX, DEPTH_MAX},
+    },
     directory::{
-        CAPABILITIES_MAX, CONFIG_BYTES_MAX, CONFIG_HISTORY_MAX, Directory, DirectoryError,
-        DirectoryOptions, HEALTH_REASON_BYTES_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX,
-        LABELS_MAX, METADATA_BYTES_MAX, Mode, RETAIN_ENTRIES_MAX, RETAIN_MAX, RETAIN_MIN,
-        ServiceDef, WEIGHT_MAX,
+        CAPABILITIES_MAX, CONFIG_BYTES_MAX, CONFIG_HISTORY_MAX, DEDUP_WINDOW_MS_BOUNDS, Directory,
+        DirectoryError, DirectoryOptions, HEALTH_REASON_BYTES_MAX, LABEL_KEY_BYTES_MAX,
+        LABEL_VALUE_BYTES_MAX, LABELS_MAX, METADATA_BYTES_MAX, Mode, RETAIN_ENTRIES_MAX,
+        RETAIN_MAX, RETAIN_MIN, ServiceDef, WEIGHT_MAX,
     },
     kv::{
         EmbeddedKv, EmbeddedKvOptions, KEY_BYTES_MAX, LEASE_TTL_MAX, TXN_OPS_MAX, VALUE_BYTES_MAX,
@@ -20,6 +24,7 @@ use callboard::{
         LETTERS_PER_PAGE_MAX, RECORDING_BYTES_MAX, REPLAY_RATE_DEFAULT, REPLAY_RATE_MAX,
         SELECTION_IDS_MAX,
     },
+    log::DEDUP_ID_BYTES_MAX,
 };
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
@@ -151,6 +156,7 @@ fn directory() -> String {
 }
 
 fn records() -> String {
+    let window = Duration::from_millis(ServiceDef::default().dedup_window_ms);
     let backlog = usize::try_from(ServiceDef::default().backlog_max).expect("64 bits");
     table(
         &["of a record", "default", "bounds"],
@@ -179,6 +185,7 @@ fn records() -> String {
                 &number(usize::try_from(ServiceDef::default().retain_max).expect("64 bits")),
                 &format!("1 to {}", number(usize::try_from(RETAIN_ENTRIES_MAX).expect("64 bits"))),
             ]),
+            row(["`dedup_window`", &time(window), "a second to a day"]),
         ],
     )
 }
@@ -197,6 +204,24 @@ fn letters() -> String {
             ]),
             row(["a recording", "", &format!("at most {}", bytes(RECORDING_BYTES_MAX))]),
             row(["delay of a message", "", &format!("at most {}", time(DELAY_MAX))]),
+        ],
+    )
+}
+
+fn messages() -> String {
+    let limits = BusLimits::default();
+    table(
+        &["of a message to another process", "default", "bounds"],
+        &[
+            row(["body", "", &format!("at most {}", bytes(BODY_BYTES_MAX))]),
+            row(["depth of a body", "", &format!("at most {DEPTH_MAX} levels")]),
+            row([
+                "elements of its sequences and maps",
+                "",
+                &format!("at most one for each byte and {}", number(BYTELESS_ELEMENTS_MAX)),
+            ]),
+            row(["dedup id", "none", &format!("1 to {DEDUP_ID_BYTES_MAX} bytes")]),
+            row(["wait for somebody who knows it", &time(limits.unknown_grace), ""]),
         ],
     )
 }
@@ -256,6 +281,7 @@ fn the_tables_of_the_page_are_those_of_the_code() {
         ("directory", directory()),
         ("records", records()),
         ("letters", letters()),
+        ("messages", messages()),
         ("configuration", configuration()),
         ("store", store()),
         #[cfg(feature = "etcd")]
@@ -327,6 +353,7 @@ async fn the_bounds_of_a_definition_are_those_of_the_page() {
         directory.redefine(&name("s"), good).await.expect("within the bounds");
     }
     let none = ServiceDef { backlog_max: 0, ..Default::default() };
+@@@5
     let moment = Duration::from_millis(1);
     let kept = [
         retains(RETAIN_MIN - moment, 1),
@@ -335,6 +362,13 @@ async fn the_bounds_of_a_definition_are_those_of_the_page() {
         retains(RETAIN_MIN, RETAIN_ENTRIES_MAX + 1),
     ];
     for bad in [keyed(0), keyed(PARTITIONS_MAX + 1), none].into_iter().chain(kept) {
+    let remembered = |dedup_window_ms| ServiceDef { dedup_window_ms, ..Default::default() };
+    let (shortest, longest) = DEDUP_WINDOW_MS_BOUNDS;
+    for good in [shortest, longest].map(remembered) {
+        directory.redefine(&name("s"), good).await.expect("within the bounds");
+    }
+    let [short, long] = [shortest - 1, longest + 1].map(remembered);
+    for bad in [keyed(0), keyed(PARTITIONS_MAX + 1), none, short, long] {
         let error = directory.redefine(&name("s"), bad).await.expect_err("out of bounds");
         assert!(matches!(error, DirectoryError::Record(_)), "{error:?}");
     }
