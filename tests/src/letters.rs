@@ -73,6 +73,7 @@ async fn bury_frame(
         frame: frame.clone(),
         must_exist: false,
         backlog_max: None,
+        dedup: Vec::new(),
     };
     let stored = log.append(append).await.expect("an answer");
     let Append::Stored(id) = stored else { panic!("it was answered {stored:?}") };

@@ -134,6 +134,7 @@ async fn append(log: &dyn MessageLog, stream: &callboard::log::StreamName, frame
         frame: Bytes::from_static(frame),
         must_exist: false,
         backlog_max: None,
+        dedup: Vec::new(),
     };
     assert!(matches!(log.append(request).await.unwrap(), Append::Stored(_)));
 }

@@ -353,7 +353,6 @@ async fn the_bounds_of_a_definition_are_those_of_the_page() {
         directory.redefine(&name("s"), good).await.expect("within the bounds");
     }
     let none = ServiceDef { backlog_max: 0, ..Default::default() };
-@@@5
     let moment = Duration::from_millis(1);
     let kept = [
         retains(RETAIN_MIN - moment, 1),
@@ -361,14 +360,14 @@ async fn the_bounds_of_a_definition_are_those_of_the_page() {
         retains(RETAIN_MIN, 0),
         retains(RETAIN_MIN, RETAIN_ENTRIES_MAX + 1),
     ];
-    for bad in [keyed(0), keyed(PARTITIONS_MAX + 1), none].into_iter().chain(kept) {
     let remembered = |dedup_window_ms| ServiceDef { dedup_window_ms, ..Default::default() };
     let (shortest, longest) = DEDUP_WINDOW_MS_BOUNDS;
     for good in [shortest, longest].map(remembered) {
         directory.redefine(&name("s"), good).await.expect("within the bounds");
     }
     let [short, long] = [shortest - 1, longest + 1].map(remembered);
-    for bad in [keyed(0), keyed(PARTITIONS_MAX + 1), none, short, long] {
+    let others = [keyed(0), keyed(PARTITIONS_MAX + 1), none, short, long];
+    for bad in others.into_iter().chain(kept) {
         let error = directory.redefine(&name("s"), bad).await.expect_err("out of bounds");
         assert!(matches!(error, DirectoryError::Record(_)), "{error:?}");
     }

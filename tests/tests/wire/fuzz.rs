@@ -84,6 +84,7 @@ fn letter(rng: &mut fastrand::Rng) -> Letter {
         first_ms: rng.u64(..),
         last_ms: rng.u64(..),
         unreadable: false,
+        inbox: rng.bool().then(|| Incarnation::from_u128(rng.u128(..))),
     }
 }
 

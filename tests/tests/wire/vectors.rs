@@ -67,6 +67,7 @@ fn letter() -> Letter {
         first_ms: ORIGIN.ms,
         last_ms: ORIGIN.ms + 60_000,
         unreadable: false,
+        inbox: None,
     }
 }
 
@@ -121,6 +122,10 @@ fn good() -> Vec<(String, Bytes)> {
         ("the second of the two, moved to the delay set".to_owned(), moved.expect("it is there")),
         ("the dead letter of the second of the two".to_owned(), {
             letter_of_message(&of_two, 1, &letter()).expect("it is there")
+        }),
+        ("the same of an inbox".to_owned(), {
+            let of_inbox = Letter { inbox: Some(ASKER), ..letter() };
+            letter_of_message(&of_two, 1, &of_inbox).expect("it is there")
         }),
         ("the dead letter of an entry that is no frame".to_owned(), {
             letter_of_entry(b"no frame", &unreadable)
@@ -272,10 +277,12 @@ fn read(bytes: Bytes) -> Value {
         "messages": messages,
     });
     if let Some(letter) = frame.letter() {
-        let Letter { reason, attempts, origin, index, first_ms, last_ms, unreadable } = letter;
+        let Letter { reason, attempts, origin, index, first_ms, last_ms, unreadable, inbox } =
+            letter;
         read["letter"] = json!({
             "reason": reason, "attempts": attempts, "origin": entry(*origin), "index": index,
             "first_ms": first_ms, "last_ms": last_ms, "unreadable": unreadable,
+            "inbox": inbox.map(|inbox| inbox.to_string()),
         });
     }
     read
@@ -309,7 +316,7 @@ fn good_vectors_are_good_and_bad_ones_are_refused_each_for_its_own_reason() {
             Some(reason) => drop(reasons.insert(reason.to_owned())),
         }
     }
-    assert_eq!((good, vectors.len()), (19, 34));
+    assert_eq!((good, vectors.len()), (20, 35));
     // Some share one: lengths and numbers out of bounds.
     assert!(reasons.len() >= 10, "{reasons:?}");
     assert!(reasons.contains("it is sealed with key 7, which is not known here"), "{reasons:?}");
