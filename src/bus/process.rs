@@ -20,7 +20,7 @@ use super::{
     sweep::sweep,
 };
 use crate::{
-    id::{Incarnation, Name},
+    id::{ActorId, Incarnation, Name},
     log::{MessageLog, Start, StreamName},
 };
 
@@ -77,6 +77,9 @@ pub enum Subscriber {
     /// This process by itself, under a name. What fails is tried again by way of the inbox, which
     /// must be open.
     Instance(Name),
+    /// One actor of this process. What fails is tried again by way of the inbox, which must be open and
+    /// lead to that actor.
+    Actor(ActorId),
 }
 
 /// The messages of one process to and from others.
@@ -163,6 +166,7 @@ impl Bus {
             group,
             reader,
             retries: None,
+            retry_target: None,
             letters: None,
             is_shared: true,
             service: Some(service.clone()),
@@ -184,7 +188,9 @@ impl Bus {
         let letters = Some(keys::dead_letters_of_nodes(&self.core.cluster));
         let (group, reader) = (INBOX_GROUP.to_owned(), self.core.incarnation);
         let (retries, is_shared, service) = (None, false, None);
-        let reading = Reading { stream, group, reader, retries, letters, is_shared, service };
+        let retry_target = None;
+        let reading =
+            Reading { stream, group, reader, retries, retry_target, letters, is_shared, service };
         Ok(Consumption::of_inbox(&self.core, reading, intake))
     }
 
@@ -207,26 +213,33 @@ impl Bus {
         let stream = keys::topic(cluster, topic);
         let service = match &subscriber {
             Subscriber::Service(service) => Some(service.clone()),
-            Subscriber::Instance(_) => None,
+            Subscriber::Instance(_) | Subscriber::Actor(_) => None,
         };
         let is_shared = service.is_some();
+        let retry_target = match &subscriber {
+            Subscriber::Actor(actor) => Some(*actor),
+            Subscriber::Service(_) | Subscriber::Instance(_) => None,
+        };
+        let of_process = |name: &dyn fmt::Display| {
+            let incarnation = self.core.incarnation;
+            let group = format!("{incarnation}/{name}");
+            self.owner.groups.lock().push((stream.clone(), group.clone()));
+            (group, Destination::Inbox(incarnation), keys::dead_letters_of_nodes(cluster))
+        };
         let (group, retries, letters) = match subscriber {
             Subscriber::Service(service) => {
                 let to = Destination::Service(service.clone(), 0);
                 let letters = to.stream(cluster);
                 (service.to_string(), to, letters)
             }
-            Subscriber::Instance(name) => {
-                let incarnation = self.core.incarnation;
-                let group = format!("{incarnation}/{name}");
-                self.owner.groups.lock().push((stream.clone(), group.clone()));
-                (group, Destination::Inbox(incarnation), keys::dead_letters_of_nodes(cluster))
-            }
+            Subscriber::Instance(name) => of_process(&name),
+            Subscriber::Actor(actor) => of_process(&actor),
         };
         self.ensure_group(stream.clone(), group.clone(), start).await?;
         let (retries, letters) = (Some(retries), Some(letters));
         let reader = self.core.incarnation;
-        let reading = Reading { stream, group, reader, retries, letters, is_shared, service };
+        let reading =
+            Reading { stream, group, reader, retries, retry_target, letters, is_shared, service };
         Ok(Consumption::by_credit(&self.core, reading, intake))
     }
 

@@ -184,7 +184,7 @@ impl Node {
         topic: &Name,
         actor: Arc<LocalActorOf<A>>,
     ) -> Result<Consumption> {
-        let who = Subscriber::Instance(Name::new(LocalActor::id(&*actor).to_string())?);
+        let who = Subscriber::Actor(LocalActor::id(&*actor));
         let intake: Arc<dyn Intake> = actor;
         let subscribed = self.bus.subscribe(topic, who, Start::New, intake).await;
         subscribed.map_err(|error| Error::Log(error.into()))

@@ -185,6 +185,7 @@ impl Source {
         if let Some(retries) = &self.retries {
             let mut message = message;
             message.moved = Some(moved);
+            message.target = message.target.or(self.retry_target);
             let id = self.core.delayed_id();
             let delayed = Some((id, due_ms));
             let parcel =

@@ -30,7 +30,7 @@ use crate::{
         stats::add,
     },
     error::Failure,
-    id::{Incarnation, Name},
+    id::{ActorId, Incarnation, Name},
     log::{Consumer, Entry, EntryId, Owner, Recorded, Retain, StreamKind, StreamName},
 };
 
@@ -61,6 +61,8 @@ pub(crate) struct Reading {
     pub(crate) reader: Incarnation,
     /// Where messages of a topic go to be tried again.
     pub(crate) retries: Option<Destination>,
+    /// For which actor there.
+    pub(crate) retry_target: Option<ActorId>,
     /// Where dead letters go; to the stream's own when `None`.
     pub(crate) letters: Option<StreamName>,
     /// Whether other processes read for the same group.
@@ -79,6 +81,7 @@ pub(crate) struct Source {
     pub(super) letters: Option<StreamName>,
     /// Where messages of a topic go to be tried again.
     pub(super) retries: Option<Destination>,
+    pub(super) retry_target: Option<ActorId>,
     /// The process that this is read for, when it is one alone.
     pub(super) inbox: Option<Incarnation>,
     /// The service whose stream it is.
@@ -115,7 +118,8 @@ impl Source {
         core: Arc<Core>,
         reading: Reading,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Job>) {
-        let Reading { stream, group, reader, retries, letters, is_shared, service } = reading;
+        let Reading { stream, group, reader, retries, retry_target, letters, is_shared, service } =
+            reading;
         let (jobs, inbox) = mpsc::unbounded_channel();
         let consumer = Consumer { group, name: reader.to_string() };
         let own_inbox = match &retries {
@@ -131,6 +135,7 @@ impl Source {
             consumer,
             letters,
             retries,
+            retry_target,
             is_shared,
             service,
             unknown: Mutex::default(),

@@ -46,6 +46,7 @@ impl Sweeper {
             // A name for this sweep alone: what it leaves behind can be claimed by the next one.
             reader: Incarnation::fresh(),
             retries: None,
+            retry_target: None,
             letters: Some(keys::dead_letters_of_nodes(&core.cluster)),
             is_shared: true,
             service: None,

@@ -318,7 +318,7 @@ async fn what_a_claim_without_an_answer_took_is_tried_with_the_same_care() {
         assert_eq!(seen.handle_first(), (expected, 2));
     }
     assert_all_ended(&log, 2, 0).await;
-    assert!(claims.load(Relaxed) > 1);
+    assert!(claims.load(Relaxed) > 0, "nothing was claimed");
 }
 
 #[tokio::test(start_paused = true)]

@@ -344,9 +344,10 @@ fn cpu_time_is_charged_to_those_who_use_it() {
         let since = system.inspect().since(&earlier);
         let [light, heavy] = ["light", "heavy"].map(|name| find(&since, name).cpu.as_secs_f64());
         let (ratio, sum) = (heavy / light, heavy + light);
-        // It is sampled, and on a loaded machine the samples fall where the thread is taken away: 4.7
-        // was seen. Without any charging by work it would be near 1.
-        assert!((1.8..6.0).contains(&ratio), "{light} s and {heavy} s");
+        // 3 in the mean. It is sampled, and on a loaded machine the samples fall where the thread is
+        // taken away, which is in the heavy one more often: 7.1 was seen. Without any charging by work
+        // it would be near 1.
+        assert!(ratio > 1.8, "{light} s and {heavy} s");
         assert!((elapsed * 0.75..elapsed * 1.1).contains(&sum), "{sum} s of {elapsed} s");
         let hottest: Vec<_> = since.hottest(1).iter().map(|it| it.name.as_str()).collect();
         assert_eq!((hottest, since.hottest(9).len()), (vec!["heavy"], 2));

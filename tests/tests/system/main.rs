@@ -10,6 +10,7 @@ mod crowding;
 mod cycles;
 mod dedup;
 mod events;
+mod failing_events;
 mod fairness;
 mod flavours;
 mod fleets;
