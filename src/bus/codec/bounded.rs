@@ -132,8 +132,15 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Bounded<'_, D> {
         deserialize_any deserialize_ignored_any deserialize_identifier deserialize_bool
         deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
-        deserialize_f32 deserialize_f64 deserialize_char deserialize_str deserialize_string
+        deserialize_f32 deserialize_f64 deserialize_char deserialize_str
         deserialize_bytes deserialize_byte_buf deserialize_unit
+    }
+
+    /// By way of the borrowed text, which whoever makes a `String` copies: bincode's own way fills a buffer
+    /// with zeros first.
+    #[inline]
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_str(visitor)
     }
 
     #[inline]
