@@ -22,4 +22,5 @@ pub mod savina;
 pub mod servers;
 pub mod span;
 pub mod table;
+pub mod verdict;
 pub mod workload;

@@ -1,13 +1,11 @@
 //! What the directory has to reach, and whether it does.
 
-use std::fmt;
-
 use super::{
     propagation::Propagation,
     resolve::{COLD, HOT},
     sheet::Sheet,
 };
-use crate::{figures::shown, table::Table};
+use crate::{figures::shown, verdict::Verdicts};
 
 /// Nanoseconds of a resolve by a handle that are aimed at.
 const HOT_NS_MAX: f64 = 15.0;
@@ -17,31 +15,6 @@ const COLD_NS_MAX: f64 = 80.0;
 const PROPAGATION_US_MAX: f64 = 200_000.0;
 /// How many look-ups a range of etcd has to be worth, at least.
 const LOOK_UPS_MIN: f64 = 1000.0;
-
-/// The demands on the rows that were run, each with what was reached.
-#[derive(Debug, Default)]
-pub struct Verdicts(Vec<Verdict>);
-
-#[derive(Debug)]
-struct Verdict {
-    of: String,
-    kind: &'static str,
-    demanded: String,
-    reached: String,
-    is_met: bool,
-}
-
-impl Verdicts {
-    fn at_most(&mut self, kind: &'static str, of: String, unit: &str, most: f64, reached: f64) {
-        self.0.push(Verdict {
-            of,
-            kind,
-            demanded: format!("at most {most:.0} {unit}"),
-            reached: format!("{} {unit}", shown(reached)),
-            is_met: reached <= most,
-        });
-    }
-}
 
 /// Compares what was measured with what is demanded.
 pub fn verdicts(resolve: &Sheet, propagation: &Propagation, range_column: usize) -> Verdicts {
@@ -59,13 +32,13 @@ pub fn verdicts(resolve: &Sheet, propagation: &Propagation, range_column: usize)
             (resolve.median(line, range_column), resolve.median(line, 0))
         {
             let reached = range / ours;
-            verdicts.0.push(Verdict {
-                of: format!("{line}, against a range of etcd"),
-                kind: "floor",
-                demanded: format!("{LOOK_UPS_MIN:.0} x"),
-                reached: format!("{} x", shown(reached)),
-                is_met: reached >= LOOK_UPS_MIN,
-            });
+            verdicts.push(
+                "floor",
+                format!("{line}, against a range of etcd"),
+                format!("{LOOK_UPS_MIN:.0} x"),
+                format!("{} x", shown(reached)),
+                reached >= LOOK_UPS_MIN,
+            );
         }
     }
     for line in propagation.lines.iter().filter(|line| !line.title.contains("limit")) {
@@ -73,25 +46,6 @@ pub fn verdicts(resolve: &Sheet, propagation: &Propagation, range_column: usize)
         verdicts.at_most("floor", of, "us", PROPAGATION_US_MAX, line.percentile(99));
     }
     verdicts
-}
-
-impl fmt::Display for Verdicts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new(["floors", "", "demanded", "reached", "verdict"]);
-        for verdict in &self.0 {
-            let outcome = if verdict.is_met { "met" } else { "MISSED" };
-            let (demanded, reached) = (verdict.demanded.clone(), verdict.reached.clone());
-            let kind = verdict.kind.to_owned();
-            table.push(vec![verdict.of.clone(), kind, demanded, reached, outcome.to_owned()]);
-        }
-        writeln!(f, "{table}")?;
-        let of = |kind: &str| self.0.iter().filter(|verdict| verdict.kind == kind).count();
-        let met = |kind: &str| {
-            self.0.iter().filter(|verdict| verdict.kind == kind && verdict.is_met).count()
-        };
-        let (floors, aims) = (of("floor"), of("aim"));
-        writeln!(f, "{} of {floors} floors and {} of {aims} aims met.", met("floor"), met("aim"))
-    }
 }
 
 #[cfg(test)]
@@ -107,8 +61,7 @@ mod tests {
         resolve.push("cold, a", 0, 81.0);
         resolve.push("cold, a", RANGE, 81_000.0);
         let verdicts = verdicts(&resolve, &Propagation::default(), RANGE);
-        let met: Vec<bool> = verdicts.0.iter().map(|verdict| verdict.is_met).collect();
-        assert_eq!(met, [true, false, false, true]);
+        assert_eq!(verdicts.met(), [true, false, false, true]);
         assert!(verdicts.to_string().ends_with("1 of 1 floors and 1 of 3 aims met.\n"));
     }
 }
