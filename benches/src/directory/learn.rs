@@ -15,7 +15,7 @@ use super::{
     shape::{Shape, name},
     sheet::Sheet,
 };
-use crate::remote::sample::used_here;
+use crate::remote::shared::usage::used_here;
 
 /// The argument that makes the program one that joins.
 pub const ROLE: &str = "--as-learner";

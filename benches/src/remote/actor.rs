@@ -1,15 +1,10 @@
 //! The actor that is called.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::SeqCst},
-};
+use std::sync::Arc;
 
 use callboard::prelude::*;
-use tokio::sync::Notify;
 
-/// Letters of a message's text; one more byte says how many, so that a body has 64.
-const LETTERS: usize = 63;
+use super::shared::{LETTERS, seen::Seen, text};
 
 /// A tell of 64 bytes.
 #[derive(Message, Serialize, Deserialize, Debug, Clone)]
@@ -27,41 +22,14 @@ pub struct Get {
 impl Put {
     /// Makes one.
     pub fn fresh() -> Self {
-        Self { text: "x".repeat(LETTERS) }
+        Self { text: text() }
     }
 }
 
 impl Get {
     /// Makes one.
     pub fn fresh() -> Self {
-        Self { text: "x".repeat(LETTERS) }
-    }
-}
-
-/// How many tells were handled.
-#[derive(Debug, Default)]
-pub struct Seen {
-    count: AtomicU64,
-    wanted: AtomicU64,
-    reached: Notify,
-}
-
-impl Seen {
-    /// Waits until so many were handled, since the process started.
-    pub async fn reach(&self, count: u64) {
-        self.wanted.store(count, SeqCst);
-        while self.count.load(SeqCst) < count {
-            self.reached.notified().await;
-        }
-    }
-
-    fn one(&self) -> u64 {
-        // Either the waiter finds this count, or this finds what the waiter wants.
-        let count = self.count.fetch_add(1, SeqCst) + 1;
-        if count == self.wanted.load(SeqCst) {
-            self.reached.notify_one();
-        }
-        count
+        Self { text: text() }
     }
 }
 

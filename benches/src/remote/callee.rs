@@ -1,148 +1,82 @@
-//! The process that is called: its own side, and the handle that the caller has of it.
+//! The process that is called, by its own side.
 
-use std::{
-    env,
-    io::{self, BufRead, BufReader, Write},
-    process::{Child, ChildStdin, Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{env, process::Command, sync::Arc};
 
 use callboard::{
     Service, System,
     log::{RedisLog, RedisOptions},
 };
-use tokio::sync::mpsc;
 
 use super::{
-    Result,
-    actor::{Seen, Sink},
+    actor::Sink,
     bare, resp,
-    sample::used_here,
+    shared::{
+        Result,
+        orders::{Orders, serve},
+        seen::Seen,
+    },
+    worker::Worker,
 };
 
 /// The argument that makes the program the callee.
 pub const ROLE: &str = "--as-callee";
-/// The service that it serves.
+/// The service that it serves; of many, each with its number behind.
 pub const SERVICE: &str = "sink";
 /// The cluster of both processes.
 pub const CLUSTER: &str = "bench";
-/// How long an order may take.
-const ORDER_MAX: Duration = Duration::from_secs(120);
 
-/// The callee as its parent sees it. It is killed when this is dropped, and ends by itself when the
-/// parent has died.
-#[derive(Debug)]
-pub struct Callee {
-    child: Child,
-    orders: ChildStdin,
-    answers: mpsc::UnboundedReceiver<String>,
+/// Starts this program again as the callee, with its system and so many services.
+///
+/// # Errors
+/// When it can't be started.
+pub async fn start(etcd: &str, redis: &str, services: usize) -> Result<Worker> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args([ROLE, etcd, redis, &services.to_string()]);
+    Ok(Worker::start("callee", &mut command).await?.0)
 }
 
-impl Callee {
-    /// Starts this program again as the callee, with its system and its service.
-    ///
-    /// # Errors
-    /// When it can't be started.
-    pub async fn start(etcd: &str, redis: &str) -> Result<Self> {
-        let mut child = Command::new(env::current_exe()?)
-            .args([ROLE, etcd, redis])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let orders = child.stdin.take().ok_or("no standard input")?;
-        let output = child.stdout.take().ok_or("no standard output")?;
-        let answers = lines(BufReader::new(output), || ());
-        let mut callee = Self { child, orders, answers };
-        callee.answer("start").await?;
-        Ok(callee)
-    }
-
-    /// Gives an order without waiting.
-    ///
-    /// # Errors
-    /// When it has ended.
-    pub fn send(&mut self, order: &str) -> Result<()> {
-        Ok(writeln!(self.orders, "{order}")?)
-    }
-
-    /// Waits for the answer to the oldest order that has none yet.
-    ///
-    /// # Errors
-    /// When it says that it failed, or says nothing.
-    pub async fn answer(&mut self, order: &str) -> Result<String> {
-        let line = tokio::time::timeout(ORDER_MAX, self.answers.recv()).await;
-        let line = line?.ok_or_else(|| format!("the callee ended at {order:?}"))?;
-        match line.split_once(' ').unwrap_or((&line, "")) {
-            ("ok", answer) => Ok(answer.to_owned()),
-            (_, reason) => Err(format!("the callee failed at {order:?}: {reason}").into()),
-        }
-    }
-
-    /// Processor time that it has used so far.
-    ///
-    /// # Errors
-    /// As [`answer`](Self::answer).
-    pub async fn used(&mut self) -> Result<Duration> {
-        self.send("used")?;
-        Ok(Duration::from_nanos(self.answer("used").await?.parse()?))
-    }
-}
-
-impl Drop for Callee {
-    fn drop(&mut self) {
-        // One that has ended can't be killed, which is as well.
-        if let Err(error) = self.child.kill().and_then(|()| self.child.wait()) {
-            eprintln!("the callee could not be ended: {error}");
-        }
-    }
+/// The names of so many services.
+pub fn names(services: usize) -> impl Iterator<Item = String> {
+    // A single one has no number, so that its row does not depend on how many others have.
+    (0..services).map(move |at| match services {
+        1 => SERVICE.to_owned(),
+        _ => format!("{SERVICE}-{at}"),
+    })
 }
 
 /// The callee's own side.
-struct Orders {
+struct Callee {
     seen: Arc<Seen>,
     log: RedisLog,
-    _system: System,
-    _served: Service<Sink>,
+    system: System,
+    _served: Vec<Service<Sink>>,
 }
 
 /// Does as it is told until the standard input ends.
 ///
 /// # Errors
-/// When it can't start, or can't answer.
-pub async fn run(etcd: &str, redis: &str) -> Result<()> {
-    let mut orders = match Orders::start(etcd, redis).await {
-        Ok(orders) => orders,
-        Err(error) => {
-            say(&format!("error {error}"))?;
-            return Err(error);
-        }
-    };
-    say("ok")?;
-    // The parent has ended or died: nobody is left to shut down for.
-    let mut lines = lines(BufReader::new(io::stdin()), || std::process::exit(0));
-    while let Some(line) = lines.recv().await {
-        match orders.carry_out(&line).await {
-            Ok(answer) => say(format!("ok {answer}").trim_end())?,
-            Err(error) => say(&format!("error {error}"))?,
-        }
-    }
-    Ok(())
+/// When it can't answer.
+pub async fn run(etcd: &str, redis: &str, services: usize) -> Result<()> {
+    serve(async { Ok((Callee::start(etcd, redis, services).await?, String::new())) }).await
 }
 
-impl Orders {
-    async fn start(etcd: &str, redis: &str) -> Result<Self> {
-        let system = system("callee", etcd, redis).await?;
+impl Callee {
+    async fn start(etcd: &str, redis: &str, services: usize) -> Result<Self> {
+        let node = if services == 1 { "callee" } else { "callee-of-many" };
+        let system = system(node, etcd, redis).await?;
         let seen = Arc::default();
-        let served = system.serve(SERVICE, Sink::factory(&seen)).await?;
+        let mut served = Vec::with_capacity(services);
+        for name in names(services) {
+            served.push(system.serve(&name, Sink::factory(&seen)).await?);
+        }
         let log = RedisLog::connect(RedisOptions::new(redis)).await?;
-        Ok(Self { seen, log, _system: system, _served: served })
+        Ok(Self { seen, log, system, _served: served })
     }
+}
 
-    async fn carry_out(&mut self, line: &str) -> Result<String> {
-        let words: Vec<_> = line.split_whitespace().collect();
-        match words[..] {
-            ["used"] => return Ok(used_here().as_nanos().to_string()),
+impl Orders for Callee {
+    async fn carry_out(&mut self, words: &[&str]) -> Result<String> {
+        match words {
             ["handled", count] => self.seen.reach(count.parse()?).await,
             ["receive", run, count, frames] => {
                 bare::receive(&self.log, run, count.parse()?, frames.parse()?).await?;
@@ -152,7 +86,8 @@ impl Orders {
                 // Blocks, on a thread of its own as a program without a runtime would.
                 tokio::task::spawn_blocking(move || resp::reply(port, asks)).await??;
             }
-            _ => return Err(format!("no such order: {line:?}").into()),
+            ["leave"] => self.system.shutdown().await?,
+            _ => return Err(format!("no such order: {words:?}").into()),
         }
         Ok(String::new())
     }
@@ -165,27 +100,4 @@ impl Orders {
 pub async fn system(node: &str, etcd: &str, redis: &str) -> Result<System> {
     let builder = System::builder().cluster(CLUSTER).node(node).arbiters(1);
     Ok(builder.etcd([etcd]).redis(redis).start().await?)
-}
-
-/// Lines, read on a thread that may block.
-fn lines(
-    input: impl BufRead + Send + 'static,
-    at_the_end: fn(),
-) -> mpsc::UnboundedReceiver<String> {
-    let (sender, lines) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        for line in input.lines().map_while(io::Result::ok) {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-        at_the_end();
-    });
-    lines
-}
-
-fn say(line: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()
 }

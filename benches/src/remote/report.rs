@@ -3,56 +3,22 @@
 use std::fmt::{self, Write as _};
 
 use super::{
+    demands::verdicts,
     line::{LINES, Line},
+    measured::{Measured, Of},
     options::Options,
-    sample::Sample,
+    peers::PEERS,
 };
 use crate::{
     figures::{Figures, shown},
     table::Table,
 };
 
-/// The figures of one line over the rounds.
-#[derive(Debug, Clone, Default)]
-pub struct Measured {
-    rate: Figures,
-    middle: Figures,
-    per_frame: Figures,
-    caller: Figures,
-    callee: Figures,
-    redis: Figures,
-}
-
-impl Measured {
-    /// Adds the sample of a round.
-    pub fn push(&mut self, sample: &Sample) {
-        self.rate.push(sample.rate());
-        if let Some(middle) = sample.timed.middle {
-            self.middle.push(middle.as_secs_f64() * 1e6);
-        }
-        if let Some(per_frame) = sample.timed.per_frame {
-            self.per_frame.push(per_frame);
-        }
-        self.caller.push(sample.micros_each(sample.cpu.caller));
-        self.callee.push(sample.micros_each(sample.cpu.callee));
-        self.redis.push(sample.micros_each(sample.cpu.redis));
-    }
-
-    /// What this line is measured by.
-    fn figure(&self, line: &Line) -> Option<f64> {
-        if line.is_latency { self.middle.median() } else { self.rate.median() }
-    }
-}
-
-/// The report of a run; `measured` has a place for every line.
+/// The tables of one setting of Redis.
 ///
 /// # Errors
 /// None that a string could have.
-pub fn report(
-    options: &Options,
-    lines: &[usize],
-    measured: &[Measured],
-) -> Result<String, fmt::Error> {
+pub fn tables(options: &Options, fsync: &str, measured: &Measured) -> Result<String, fmt::Error> {
     let mut medians = Table::new([
         "medians",
         "a second",
@@ -64,37 +30,58 @@ pub fn report(
         "Redis",
     ]);
     let mut ranges = Table::new(["ranges", "a second", "p50 us", "messages a frame"]);
-    for (line, of) in lines.iter().map(|at| (&LINES[*at], &measured[*at])) {
+    let mut memory = Table::new(["MB after it", "caller", "callee", "Redis"]);
+    for line in LINES.iter().filter(|line| options.wants(line)) {
+        let none = Of::default();
+        let of = measured.of(line.key).unwrap_or(&none);
+        let title = || line.title.to_owned();
         medians.push(vec![
-            line.title.to_owned(),
+            title(),
             median(&of.rate),
             median(&of.middle),
-            part(line, of, measured),
+            part(line, measured),
             median(&of.per_frame),
-            median(&of.caller),
-            median(&of.callee),
-            median(&of.redis),
+            median(&of.caller.micros),
+            median(&of.callee.micros),
+            median(&of.redis.micros),
         ]);
-        let title = line.title.to_owned();
-        ranges.push(vec![title, range(&of.rate), range(&of.middle), range(&of.per_frame)]);
+        ranges.push(vec![title(), range(&of.rate), range(&of.middle), range(&of.per_frame)]);
+        let megabytes = [&of.caller, &of.callee, &of.redis].map(|of| median(&of.megabytes));
+        memory.push(std::iter::once(title()).chain(megabytes).collect());
     }
     let mut report = String::new();
-    writeln!(report, "{medians}\n{ranges}")?;
-    writeln!(
-        report,
-        "Medians of {} rounds; Redis's fsync: {}. CPU is per message or ask. The part of its limit: \
-         of a rate, how much of the limit's (1 = all of it); of a p50, how many times the limit's.\n",
-        options.rounds, options.fsync
-    )?;
-    for line in lines.iter().map(|at| &LINES[*at]) {
-        writeln!(report, "- {}: {}.", line.title, line.arranged)?;
+    writeln!(report, "Redis's fsync: {fsync}. Medians of {} rounds.\n", options.rounds)?;
+    writeln!(report, "{medians}\n{ranges}\n{memory}")?;
+    if !measured.idle.is_empty() {
+        writeln!(report, "{}", measured.idle)?;
     }
+    writeln!(report, "{}", verdicts(measured))?;
     Ok(report)
 }
 
-fn part(line: &Line, of: &Measured, measured: &[Measured]) -> String {
-    let limit = line.limit.and_then(|at| measured[at].figure(line));
-    match (of.figure(line), limit) {
+/// What the tables mean.
+///
+/// # Errors
+/// None that a string could have.
+pub fn legend(options: &Options) -> Result<String, fmt::Error> {
+    let mut legend = String::from(
+        "CPU is per message or ask. The part of its limit: of a rate, how much of the limit's (1 = all \
+         of it); of a p50, how many times the limit's.\n\n",
+    );
+    for line in LINES.iter().filter(|line| options.wants(line)) {
+        if let Some(arranged) = line.arranged() {
+            writeln!(legend, "- {}: {arranged}.", line.title)?;
+        }
+    }
+    for peer in PEERS.iter().filter(|peer| options.wants_peer(peer)) {
+        writeln!(legend, "- {}.", peer.arranged)?;
+    }
+    Ok(legend)
+}
+
+fn part(line: &Line, measured: &Measured) -> String {
+    let limit = line.limit.and_then(|limit| measured.figure(limit));
+    match (measured.figure(line.key), limit) {
         (Some(ours), Some(limit)) => format!("{:.3}", ours / limit),
         _ => "-".to_owned(),
     }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Result;
+use super::{Result, shared::usage::Usage};
 
 /// What Redis answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,15 @@ pub enum Value {
     Bytes(Vec<u8>),
     /// Several.
     Array(Vec<Self>),
+}
+
+/// What Redis says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Redis {
+    /// What it uses.
+    pub usage: Usage,
+    /// Connections that wait in a blocked read.
+    pub waiting: u64,
 }
 
 /// A connection.
@@ -91,19 +100,26 @@ impl Socket {
         }
     }
 
-    /// Processor time that Redis has used so far.
+    /// What Redis uses.
     ///
     /// # Errors
-    /// As [`answer`](Self::answer).
-    pub fn used_by_redis(&mut self) -> Result<Duration> {
-        self.command(&[b"INFO", b"cpu"]).send()?;
-        let Value::Bytes(text) = self.answer()? else { return Err("INFO is no text".into()) };
-        let text = String::from_utf8(text)?;
-        let seconds = |name: &str| -> Result<f64> {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            Ok(line.ok_or("INFO cpu lacks a line")?.parse()?)
+    /// As [`Socket::answer`].
+    pub fn redis(&mut self) -> Result<Redis> {
+        let mut text = String::new();
+        for section in ["cpu", "memory", "clients"] {
+            self.command(&[b"INFO", section.as_bytes()]).send()?;
+            let Value::Bytes(bytes) = self.answer()? else { return Err("INFO is no text".into()) };
+            text.push_str(&String::from_utf8(bytes)?);
+        }
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.ok_or_else(|| format!("INFO lacks {name}"))
         };
-        Ok(Duration::from_secs_f64(seconds("used_cpu_user:")? + seconds("used_cpu_sys:")?))
+        let seconds = |name: &str| -> Result<f64> { Ok(field(name)?.parse()?) };
+        let cpu = seconds("used_cpu_user")? + seconds("used_cpu_sys")?;
+        let resident = field("used_memory_rss")?.parse()?;
+        let usage = Usage { cpu: Duration::from_secs_f64(cpu), resident };
+        Ok(Redis { usage, waiting: field("blocked_clients")?.parse()? })
     }
 
     /// Appends to one stream and waits for what comes to another after an entry, both in one write.
@@ -168,8 +184,16 @@ pub fn reply(port: u16, asks: u64) -> Result<()> {
 /// # Errors
 /// As [`Socket::answer`].
 pub fn clear(port: u16) -> Result<()> {
+    delete(port, &[REQUESTS, REPLIES])
+}
+
+/// Deletes keys.
+///
+/// # Errors
+/// As [`Socket::answer`].
+pub fn delete(port: u16, keys: &[&[u8]]) -> Result<()> {
     let mut socket = Socket::connect(port)?;
-    socket.command(&[b"DEL", REQUESTS, REPLIES]).send()?;
+    socket.command(&[&[b"DEL" as &[u8]], keys].concat()).send()?;
     socket.answer().map(drop)
 }
 

@@ -2,25 +2,31 @@
 
 use std::time::Duration;
 
-/// Processor time of the two processes and of Redis.
+use super::shared::usage::Usage;
+
+/// What the two processes and Redis use, as far as they belong to a line.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Cpu {
-    /// Of the process that calls.
-    pub caller: Duration,
-    /// Of the process that is called.
-    pub callee: Duration,
-    /// Of Redis.
-    pub redis: Duration,
+pub struct Used {
+    /// The process that calls.
+    pub caller: Option<Usage>,
+    /// The process that is called.
+    pub callee: Option<Usage>,
+    /// Redis.
+    pub redis: Option<Usage>,
 }
 
-impl Cpu {
-    /// What was used since an earlier reading.
+impl Used {
+    /// The processor time since an earlier reading; memory is as it is now.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
+        let since = |now: Option<Usage>, earlier: Option<Usage>| {
+            let (now, earlier) = (now?, earlier?);
+            Some(Usage { cpu: now.cpu.saturating_sub(earlier.cpu), ..now })
+        };
         Self {
-            caller: self.caller.saturating_sub(earlier.caller),
-            callee: self.callee.saturating_sub(earlier.callee),
-            redis: self.redis.saturating_sub(earlier.redis),
+            caller: since(self.caller, earlier.caller),
+            callee: since(self.callee, earlier.callee),
+            redis: since(self.redis, earlier.redis),
         }
     }
 }
@@ -36,6 +42,13 @@ pub struct Timed {
     pub per_frame: Option<f64>,
 }
 
+impl Timed {
+    /// Of messages that are neither timed one by one nor in frames.
+    pub fn whole(elapsed: Duration) -> Self {
+        Self { elapsed, middle: None, per_frame: None }
+    }
+}
+
 /// One run of one line.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
@@ -44,7 +57,7 @@ pub struct Sample {
     /// What was timed.
     pub timed: Timed,
     /// What it used.
-    pub cpu: Cpu,
+    pub used: Used,
 }
 
 impl Sample {
@@ -54,20 +67,7 @@ impl Sample {
     }
 
     /// Processor time of one message in microseconds.
-    pub fn micros_each(&self, used: Duration) -> f64 {
-        used.as_secs_f64() * 1e6 / self.messages as f64
+    pub fn micros_each(&self, used: Usage) -> f64 {
+        used.cpu.as_secs_f64() * 1e6 / self.messages as f64
     }
-}
-
-/// The middle one of latencies, which it sorts; nothing of none.
-pub fn middle(latencies: &mut [Duration]) -> Option<Duration> {
-    latencies.sort_unstable();
-    latencies.get(latencies.len() / 2).copied()
-}
-
-/// Processor time of this process so far.
-pub fn used_here() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let seconds = u64::try_from(time.tv_sec).expect("a process does not run backwards");
-    Duration::new(seconds, u32::try_from(time.tv_nsec).expect("less than a second"))
 }

@@ -1,6 +1,9 @@
-//! The loops of the calling process.
+//! What the lines do, by the calling process.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use callboard::{ServiceRef, bus::BusStats};
 use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
@@ -8,28 +11,78 @@ use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use super::{
     Result,
     actor::{Get, Put, Sink},
-    bare,
-    pair::Pair,
+    bare, benchmark,
+    line::{IN_FLIGHT, Line, Work},
+    pair::{Pair, Which},
+    peers::PeerPair,
     resp,
-    sample::{Timed, middle},
+    sample::{Sample, Timed, Used},
+    shared::{OUTSTANDING, usage::middle},
 };
 
-/// Tells whose end is awaited at a time.
-const OUTSTANDING: usize = 1024;
-/// Asks under way at once.
-const IN_FLIGHT: u64 = 64;
-
-/// Tells, each awaited until it is stored, 1024 at a time.
+/// Runs a line once, after a tenth of it as warm-up; nothing when there is nothing to run.
 ///
 /// # Errors
-/// When a tell fails.
-pub async fn tell(pair: &mut Pair, messages: u64) -> Result<Timed> {
-    tells(pair, messages, async |service| {
-        let tell = |_| {
-            let service = service.clone();
-            async move { service.tell(Put::fresh()).await }
-        };
-        let mut told = stream::iter(0..messages).map(tell).buffer_unordered(OUTSTANDING);
+/// When anything fails.
+pub async fn run(
+    line: &Line,
+    pair: &mut Pair,
+    peers: Option<&Path>,
+    divisor: u64,
+) -> Result<Option<Sample>> {
+    let messages = line.messages / divisor;
+    if let Work::Missing(_) = line.work {
+        return Ok(None);
+    }
+    if let (Some(peer), Some(program)) = (line.peer(), peers) {
+        let mut pair = PeerPair::start(program, peer, line.threads()).await?;
+        of_peer(line, &mut pair, messages / 10).await?;
+        return Ok(Some(of_peer(line, &mut pair, messages).await?));
+    }
+    if line.which() == Which::Many {
+        pair.start_many().await?;
+    }
+    once(line, pair, messages / 10).await?;
+    Ok(Some(once(line, pair, messages).await?))
+}
+
+async fn of_peer(line: &Line, pair: &mut PeerPair, messages: u64) -> Result<Sample> {
+    match line.work {
+        Work::PeerTell(..) => pair.tell(messages).await,
+        Work::PeerAsk(_, _, at_once) => pair.ask(messages, at_once).await,
+        other => Err(format!("{other:?} is not a peer's").into()),
+    }
+}
+
+async fn once(line: &Line, pair: &mut Pair, messages: u64) -> Result<Sample> {
+    let mut sample = pair
+        .sample(line.which(), messages, async |pair| match line.work {
+            Work::Tell(which) => tell(pair, which, messages).await,
+            Work::Buffered(which) => buffered(pair, which, messages).await,
+            Work::BareSame => bare_same(pair, messages).await,
+            Work::BareFull => bare_of(pair, messages, None).await,
+            Work::Xadd => benchmark::xadd(pair.port(), messages).await,
+            Work::Asks => asks(pair, messages).await,
+            Work::Ask => ask(pair, messages).await,
+            Work::Sockets => sockets(pair, messages).await,
+            Work::PeerTell(..) | Work::PeerAsk(..) | Work::Missing(_) => {
+                Err("the peers' program was not built".into())
+            }
+        })
+        .await?;
+    if line.work == Work::Xadd {
+        // Our two processes have no part in it.
+        sample.used = Used { redis: sample.used.redis, ..Used::default() };
+    }
+    Ok(sample)
+}
+
+/// Tells, each awaited until it is stored, 1024 at a time, to each service in turn.
+async fn tell(pair: &mut Pair, which: Which, messages: u64) -> Result<Timed> {
+    tells(pair, which, messages, async |services| {
+        let tell = |service: ServiceRef<Sink>| async move { service.tell(Put::fresh()).await };
+        let turns = turns(services, messages).cloned();
+        let mut told = stream::iter(turns).map(tell).buffer_unordered(OUTSTANDING);
         while told.try_next().await?.is_some() {}
         Ok(())
     })
@@ -37,12 +90,9 @@ pub async fn tell(pair: &mut Pair, messages: u64) -> Result<Timed> {
 }
 
 /// Tells, each awaited until it is in the lane.
-///
-/// # Errors
-/// When a tell fails.
-pub async fn buffered(pair: &mut Pair, messages: u64) -> Result<Timed> {
-    tells(pair, messages, async |service| {
-        for _ in 0..messages {
+async fn buffered(pair: &mut Pair, which: Which, messages: u64) -> Result<Timed> {
+    tells(pair, which, messages, async |services| {
+        for service in turns(services, messages) {
             service.tell(Put::fresh()).buffered().await?;
         }
         Ok(())
@@ -50,22 +100,29 @@ pub async fn buffered(pair: &mut Pair, messages: u64) -> Result<Timed> {
     .await
 }
 
+fn turns(services: &[ServiceRef<Sink>], messages: u64) -> impl Iterator<Item = &ServiceRef<Sink>> {
+    (0..messages).zip(services.iter().cycle()).map(|(_, service)| service)
+}
+
 /// From the first send until the callee has handled all.
 async fn tells(
     pair: &mut Pair,
+    which: Which,
     messages: u64,
-    send: impl AsyncFnOnce(&ServiceRef<Sink>) -> Result<()>,
+    send: impl AsyncFnOnce(&[ServiceRef<Sink>]) -> Result<()>,
 ) -> Result<Timed> {
-    pair.told += messages;
-    let order = format!("handled {}", pair.told);
-    let before = pair.system.bus().stats();
+    let (target, system) = pair.target(which)?;
+    target.told += messages;
+    let order = format!("handled {}", target.told);
+    let before = system.bus().stats();
     let began = Instant::now();
-    send(&pair.service).await?;
-    pair.callee.send(&order)?;
-    pair.callee.answer(&order).await?;
+    send(&target.services).await?;
+    target.callee.order(&order).await?;
     let elapsed = began.elapsed();
-    let per_frame = per_frame(before, pair.system.bus().stats());
-    pair.per_frame = Some(per_frame);
+    let per_frame = per_frame(before, system.bus().stats());
+    if which == Which::One {
+        pair.per_frame = Some(per_frame);
+    }
     Ok(Timed { elapsed, middle: None, per_frame: Some(per_frame) })
 }
 
@@ -76,20 +133,9 @@ fn per_frame(before: BusStats, after: BusStats) -> f64 {
 }
 
 /// The bare loop with frames as large as callboard's last ones were on average.
-///
-/// # Errors
-/// When the log fails.
-pub async fn bare_same(pair: &mut Pair, messages: u64) -> Result<Timed> {
+async fn bare_same(pair: &mut Pair, messages: u64) -> Result<Timed> {
     let per_frame = pair.per_frame.map(|per_frame| (per_frame.round() as u32).max(1));
     bare_of(pair, messages, per_frame).await
-}
-
-/// The bare loop with frames as large as they may be.
-///
-/// # Errors
-/// When the log fails.
-pub async fn bare_full(pair: &mut Pair, messages: u64) -> Result<Timed> {
-    bare_of(pair, messages, None).await
 }
 
 async fn bare_of(pair: &mut Pair, messages: u64, per_frame: Option<u32>) -> Result<Timed> {
@@ -99,9 +145,9 @@ async fn bare_of(pair: &mut Pair, messages: u64, per_frame: Option<u32>) -> Resu
     let run = pair.runs.to_string();
     let order = format!("receive {run} {count} {frames}");
     let began = Instant::now();
-    pair.callee.send(&order)?;
+    pair.one.callee.send(&order)?;
     bare::send(&pair.log, &run, &frame, count, frames).await?;
-    pair.callee.answer(&order).await?;
+    pair.one.callee.answer(&order).await?;
     // A last frame that is not full is sent full.
     let scale = messages as f64 / (frames * u64::from(count)) as f64;
     let elapsed = began.elapsed().mul_f64(scale);
@@ -109,24 +155,19 @@ async fn bare_of(pair: &mut Pair, messages: u64, per_frame: Option<u32>) -> Resu
 }
 
 /// Asks, so many at a time, each caller one after the other.
-///
-/// # Errors
-/// When an ask fails.
-pub async fn asks(pair: &mut Pair, messages: u64) -> Result<Timed> {
+async fn asks(pair: &mut Pair, messages: u64) -> Result<Timed> {
+    let service = &pair.one.services[0];
     let began = Instant::now();
-    let callers = (0..IN_FLIGHT).map(|_| ask_in_turn(&pair.service, messages / IN_FLIGHT));
+    let callers = (0..IN_FLIGHT).map(|_| ask_in_turn(service, messages / IN_FLIGHT));
     let mut latencies = try_join_all(callers).await?.concat();
     let elapsed = began.elapsed();
     Ok(Timed { elapsed, middle: middle(&mut latencies), per_frame: None })
 }
 
 /// Asks, one after the other.
-///
-/// # Errors
-/// When an ask fails.
-pub async fn ask(pair: &mut Pair, messages: u64) -> Result<Timed> {
+async fn ask(pair: &mut Pair, messages: u64) -> Result<Timed> {
     let began = Instant::now();
-    let mut latencies = ask_in_turn(&pair.service, messages).await?;
+    let mut latencies = ask_in_turn(&pair.one.services[0], messages).await?;
     let elapsed = began.elapsed();
     Ok(Timed { elapsed, middle: middle(&mut latencies), per_frame: None })
 }
@@ -142,18 +183,15 @@ async fn ask_in_turn(service: &ServiceRef<Sink>, asks: u64) -> Result<Vec<Durati
 }
 
 /// Request and reply over two streams by blocking sockets.
-///
-/// # Errors
-/// When Redis fails.
-pub async fn sockets(pair: &mut Pair, messages: u64) -> Result<Timed> {
+async fn sockets(pair: &mut Pair, messages: u64) -> Result<Timed> {
     let port = pair.port();
     resp::clear(port)?;
     let order = format!("reply {port} {messages}");
-    pair.callee.send(&order)?;
+    pair.one.callee.send(&order)?;
     let began = Instant::now();
     // Blocks this thread, on which nothing else is under way.
     let mut latencies = resp::ask(port, messages)?;
     let elapsed = began.elapsed();
-    pair.callee.answer(&order).await?;
+    pair.one.callee.answer(&order).await?;
     Ok(Timed { elapsed, middle: middle(&mut latencies), per_frame: None })
 }
